@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/http/http2.h"
+#include "lib/http/http2_mem.h"
+
+#include <stdlib.h>
+
+static const uint8_t ping_text[8] = "eastwest";
+
+/* ---- sending ---- */
+
+static ssize_t read_pending(nghttp2_session *session, int32_t id, uint8_t *buf,
+                            size_t n, uint32_t *flags,
+                            nghttp2_data_source *source, void *arg) {
+  struct ew_h2_stream *s = source->ptr;
+  size_t have = ew_buf_len(&s->pending);
+
+  (void)buf;
+  (void)arg;
+  if (have == 0 && !s->tx_end)
+    return NGHTTP2_ERR_DEFERRED;
+  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+  if (have <= n && s->tx_end) {
+    *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (s->trailers) {
+      struct ew_h2_fields f;
+      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+      ew_h2_fields_trailers(&f, s->trailers);
+      nghttp2_submit_trailer(session, id, f.nv, f.n);
+    }
+  }
+  return (ssize_t)(have < n ? have : n);
+}
+
+void ew_h2_submit_head(struct ew_h2 *h, struct ew_h2_stream *s,
+                       const struct ew_message *m, bool end) {
+  const nghttp2_data_provider body = {.source = {.ptr = s},
+                                      .read_callback = read_pending};
+  struct ew_h2_fields f;
+
+  ew_h2_fields_response(&f, m);
+  if (m->status < 200)
+    nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, f.nv,
+                           f.n, NULL);
+  else
+    nghttp2_submit_response(h->session, s->id, f.nv, f.n, end ? NULL : &body);
+}
+
+static int send_pending(nghttp2_session *session, nghttp2_frame *f,
+                        const uint8_t *head, size_t n,
+                        nghttp2_data_source *source, void *arg) {
+  struct ew_h2 *h = arg;
+  struct ew_h2_stream *s = source->ptr;
+  char *to = ew_buf_reserve(&h->c.out, 9 + n);
+
+  (void)session;
+  (void)f;
+  if (!to)
+    return NGHTTP2_ERR_WOULDBLOCK;
+  memcpy(to, head, 9);
+  if (n > 0)
+    memcpy(to + 9, ew_buf_peek(&s->pending).p, n);
+  ew_buf_commit(&h->c.out, 9 + n);
+  ew_buf_consume(&s->pending, n);
+  if (ew_buf_len(&s->pending) == 0)
+    ew_buf_release(&s->pending);
+  return 0;
+}
+
+static void wake_writers(struct ew_h2 *h) {
+  struct ew_list woken;
+
+  ew_list_init(&woken);
+  while (!ew_list_empty(&h->blocked)) {
+    struct ew_list *n = h->blocked.next;
+    ew_list_remove(n);
+    ew_list_push_back(&woken, n);
+  }
+  while (!ew_list_empty(&woken)) {
+    struct ew_list *n = woken.next;
+    struct ew_h2_stream *s = EW_CONTAINER(n, struct ew_h2_stream, blocked);
+    ew_list_remove(n);
+    if (ew_buf_len(&s->pending) > EW_H2_PENDING_LOW)
+      ew_list_push_back(&h->blocked, n);
+    else if (ew_h2_is_live(s))
+      h->c.ev->on_writable(h->c.arg, &s->st);
+  }
+}
+
+static int fill_out(struct ew_h2 *h) {
+  while (ew_buf_len(&h->c.out) < EW_H2_OUT_MARK) {
+    const uint8_t *p;
+    ssize_t n = nghttp2_session_mem_send(h->session, &p);
+    if (n < 0)
+      return EW_EPROTO;
+    if (n == 0)
+      break;
+    if (ew_buf_append(&h->c.out, ew_slice((const char *)p, (size_t)n)) != EW_OK)
+      return EW_ELIMIT;
+  }
+  return EW_OK;
+}
+
+/* ---- the table ---- */
+
+/* nghttp2 answers most faults of a peer by a GOAWAY alone. */
+static void check_failed(struct ew_h2 *h) {
+  if (!h->failed || h->c.error)
+    return;
+  h->c.error = h->failed;
+  ew_h2_lose_all(h, h->failed);
+}
+
+static int pull(struct ew_codec *c) {
+  struct ew_h2 *h = ew_h2_of(c);
+  int err;
+
+  EW_BUG_ON(h->depth > 0);
+  h->depth++;
+  err = fill_out(h);
+  if (err == EW_OK && !ew_list_empty(&h->blocked)) {
+    wake_writers(h);
+    err = fill_out(h);
+  }
+  if (err != EW_OK && !h->failed)
+    h->failed = err;
+  check_failed(h);
+  h->depth--;
+  /* A last word of ours is still to be written. */
+  return c->error == EW_EFLOOD || c->error == EW_EPROTO ? EW_OK : c->error;
+}
+
+static ptrdiff_t feed(struct ew_codec *c, struct ew_slice in) {
+  struct ew_h2 *h = ew_h2_of(c);
+  ssize_t n;
+
+  EW_BUG_ON(h->depth > 0);
+  if (c->error)
+    return c->error;
+  h->depth++;
+  n = nghttp2_session_mem_recv(h->session, (const uint8_t *)in.p, in.n);
+  if (n < 0 && !h->failed) {
+    h->failed = n == NGHTTP2_ERR_FLOODED ? EW_EFLOOD : EW_EPROTO;
+    c->why = nghttp2_strerror((int)n);
+    nghttp2_session_terminate_session(
+        h->session, n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM
+                                             : NGHTTP2_PROTOCOL_ERROR);
+  }
+  check_failed(h);
+  (void)fill_out(h);
+  check_failed(h);
+  h->depth--;
+  return c->error ? c->error : (ptrdiff_t)in.n;
+}
+
+static void eof(struct ew_codec *c) {
+  struct ew_h2 *h = ew_h2_of(c);
+
+  h->eof = true;
+  h->depth++;
+  ew_h2_lose_all(h, EW_ECONN);
+  h->depth--;
+}
+
+static void lost(struct ew_codec *c, int err) {
+  struct ew_h2 *h = ew_h2_of(c);
+
+  h->eof = true;
+  h->depth++;
+  ew_h2_lose_all(h, err);
+  h->depth--;
+}
+
+static bool want_read(const struct ew_codec *c) {
+  const struct ew_h2 *h = (const struct ew_h2 *)(const void *)c;
+  if (c->error || h->eof)
+    return false;
+  /* A peer that doesn't read can't make answers to its faults pile up. */
+  if (ew_buf_len(&c->out) >= EW_H2_OUT_MARK &&
+      nghttp2_session_get_outbound_queue_size(h->session) > EW_H2_QUEUE_MAX)
+    return false;
+  return nghttp2_session_want_read(h->session);
+}
+
+static bool done(const struct ew_codec *c) {
+  const struct ew_h2 *h = (const struct ew_h2 *)(const void *)c;
+
+  if (c->error || h->eof)
+    return true;
+  if (c->streams == 0 && (h->drain == DRAIN_FINAL || (c->client && h->goaway)))
+    return true;
+  return !nghttp2_session_want_read(h->session) &&
+         !nghttp2_session_want_write(h->session);
+}
+
+static void drain(struct ew_codec *c) {
+  struct ew_h2 *h = ew_h2_of(c);
+
+  if (h->drain != RUNNING)
+    return;
+  if (c->client) {
+    h->drain = DRAIN_FINAL;
+    return;
+  }
+  h->drain = DRAIN_NOTICE;
+  nghttp2_submit_shutdown_notice(h->session);
+}
+
+static size_t capacity(const struct ew_codec *c) {
+  const struct ew_h2 *h = (const struct ew_h2 *)(const void *)c;
+  size_t limit = nghttp2_session_get_remote_settings(
+      h->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+
+  if (!c->client || c->error || h->eof || h->goaway || h->drain != RUNNING ||
+      nghttp2_session_get_next_stream_id(h->session) > INT32_MAX - 1024)
+    return 0;
+  if (limit > EW_H2_MAX_STREAMS)
+    limit = limit == UINT32_MAX ? EW_H2_FIRST_STREAMS : EW_H2_MAX_STREAMS;
+  return limit > c->streams ? limit - c->streams : 0;
+}
+
+static struct ew_hstream *open_stream(struct ew_codec *c,
+                                      const struct ew_message *m, bool end,
+                                      void *user) {
+  struct ew_h2 *h = ew_h2_of(c);
+  struct ew_h2_stream *s;
+  nghttp2_data_provider body = {.read_callback = read_pending};
+  struct ew_h2_fields f;
+
+  if (capacity(c) == 0)
+    return NULL;
+  s = ew_h2_stream_new(h, 0);
+  body.source.ptr = s;
+  ew_h2_fields_request(&f, m);
+  s->id = nghttp2_submit_request(h->session, NULL, f.nv, f.n,
+                                 end ? NULL : &body, s);
+  if (s->id < 0) {
+    ew_h2_stream_free(s);
+    return NULL;
+  }
+  s->st.user = user;
+  s->shown = true;
+  s->tx_head = true;
+  s->tx_end = end;
+  c->streams++;
+  c->served++;
+  return &s->st;
+}
+
+static struct ew_h2_stream *h2s(struct ew_hstream *st) {
+  return (struct ew_h2_stream *)(void *)st;
+}
+
+static int send_head(struct ew_hstream *st, const struct ew_message *m,
+                     bool end) {
+  struct ew_h2_stream *s = h2s(st);
+
+  if (st->codec->client || s->tx_head)
+    return EW_EINVAL;
+  if (m->status >= 200) {
+    s->tx_head = true;
+    s->tx_end = end;
+  }
+  ew_h2_submit_head(ew_h2_of(st->codec), s, m, end);
+  return EW_OK;
+}
+
+static size_t send_bytes(struct ew_hstream *st, struct ew_slice bytes) {
+  struct ew_h2_stream *s = h2s(st);
+  struct ew_h2 *h = ew_h2_of(st->codec);
+  bool was_empty = ew_buf_len(&s->pending) == 0;
+  size_t n;
+
+  if (s->tx_end)
+    return bytes.n;
+  n = ew_buf_append_some(&s->pending, bytes);
+  if (n < bytes.n && ew_list_empty(&s->blocked))
+    ew_list_push_back(&h->blocked, &s->blocked);
+  if (was_empty && n > 0)
+    nghttp2_session_resume_data(h->session, s->id);
+  return n;
+}
+
+static int send_end(struct ew_hstream *st, const struct ew_message *trailers) {
+  struct ew_h2_stream *s = h2s(st);
+
+  if (s->tx_end)
+    return EW_OK;
+  s->tx_end = true;
+  if (trailers && trailers->headers.n > 0)
+    s->trailers = ew_message_dup(trailers);
+  nghttp2_session_resume_data(ew_h2_of(st->codec)->session, s->id);
+  return EW_OK;
+}
+
+static void consume(struct ew_hstream *st, size_t n) {
+  struct ew_h2_stream *s = h2s(st);
+
+  EW_BUG_ON(n > s->unconsumed);
+  s->unconsumed -= n;
+  nghttp2_session_consume_stream(ew_h2_of(st->codec)->session, s->id, n);
+}
+
+static uint32_t reset_code(int err) {
+  switch (err) {
+  case EW_ECANCELED:
+    return NGHTTP2_CANCEL;
+  case EW_EREFUSED:
+    return NGHTTP2_REFUSED_STREAM;
+  case EW_EMESSAGE:
+    return NGHTTP2_PROTOCOL_ERROR;
+  default:
+    return NGHTTP2_INTERNAL_ERROR;
+  }
+}
+
+static void reset(struct ew_hstream *st, int err) {
+  struct ew_h2_stream *s = h2s(st);
+  struct ew_h2 *h = ew_h2_of(st->codec);
+
+  if (s->detached)
+    return;
+  s->detached = true;
+  s->tx_end = true;
+  ew_list_remove(&s->blocked);
+  h->c.streams--;
+  if (!h->lost_all)
+    nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id,
+                              reset_code(err));
+}
+
+static int ping(struct ew_codec *c) {
+  struct ew_h2 *h = ew_h2_of(c);
+
+  if (h->ping_out)
+    return EW_EAGAIN;
+  h->ping_out = true;
+  nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, ping_text);
+  return EW_OK;
+}
+
+static void del(struct ew_codec *c) {
+  struct ew_h2 *h = ew_h2_of(c);
+
+  EW_BUG_ON(h->depth > 0);
+  nghttp2_session_del(h->session);
+  while (!ew_list_empty(&h->streams))
+    ew_h2_stream_free(EW_CONTAINER(h->streams.next, struct ew_h2_stream, node));
+  ew_buf_fini(&c->out);
+  free(h);
+}
+
+static const struct ew_codec_ops ops = {
+    .name = "h2",
+    .feed = feed,
+    .eof = eof,
+    .pull = pull,
+    .want_read = want_read,
+    .done = done,
+    .drain = drain,
+    .capacity = capacity,
+    .open = open_stream,
+    .send_head = send_head,
+    .send = send_bytes,
+    .send_end = send_end,
+    .consume = consume,
+    .reset = reset,
+    .ping = ping,
+    .lost = lost,
+    .del = del,
+};
+
+static nghttp2_session_callbacks *callbacks(void) {
+  nghttp2_session_callbacks *cb;
+
+  EW_BUG_ON(nghttp2_session_callbacks_new(&cb) != 0);
+  ew_h2_receive_callbacks(cb);
+  nghttp2_session_callbacks_set_send_data_callback(cb, send_pending);
+  return cb;
+}
+
+static nghttp2_option *options(void) {
+  nghttp2_option *o;
+
+  EW_BUG_ON(nghttp2_option_new(&o) != 0);
+  nghttp2_option_set_no_auto_window_update(o, 1);
+  nghttp2_option_set_no_closed_streams(o, 1);
+  nghttp2_option_set_max_outbound_ack(o, 1000);
+  nghttp2_option_set_max_settings(o, 32);
+  nghttp2_option_set_max_continuations(o, 8);
+  nghttp2_option_set_max_send_header_block_length(o, EW_H2_HEAD_BLOCK_MAX);
+  /* Looser than our own count, which names its reason and so must be first. */
+  nghttp2_option_set_stream_reset_rate_limit(o, 2 * EW_H2_RESETS_BURST,
+                                             2 * EW_H2_RESETS_PER_S);
+  return o;
+}
+
+static void announce(struct ew_h2 *h) {
+  const nghttp2_settings_entry settings[] = {
+      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, EW_H2_MAX_STREAMS},
+      {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, EW_H2_STREAM_WINDOW},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, EW_HEAD_MAX},
+      {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+  };
+
+  /* ENABLE_PUSH, the last one, is a client's to send. */
+  nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings,
+                          h->c.client ? 4 : 3);
+  nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
+                                        EW_H2_CONN_WINDOW);
+}
+
+static struct ew_codec *codec_new(const struct ew_codec_events *ev, void *arg,
+                                  bool client) {
+  struct ew_h2 *h = ew_calloc(1, sizeof(*h));
+  nghttp2_session_callbacks *cb = callbacks();
+  nghttp2_option *o = options();
+
+  h->c.ops = &ops;
+  h->c.ev = ev;
+  h->c.arg = arg;
+  h->c.client = client;
+  ew_list_init(&h->streams);
+  ew_list_init(&h->blocked);
+  ew_buf_init(&h->c.out, EW_CODEC_OUT_MAX);
+  if (client)
+    EW_BUG_ON(nghttp2_session_client_new3(&h->session, cb, h, o,
+                                          ew_http2_mem()) != 0);
+  else
+    EW_BUG_ON(nghttp2_session_server_new3(&h->session, cb, h, o,
+                                          ew_http2_mem()) != 0);
+  nghttp2_session_callbacks_del(cb);
+  nghttp2_option_del(o);
+  announce(h);
+  return &h->c;
+}
+
+struct ew_codec *ew_http2_server_new(const struct ew_codec_events *ev,
+                                     void *arg) {
+  return codec_new(ev, arg, false);
+}
+
+struct ew_codec *ew_http2_client_new(const struct ew_codec_events *ev,
+                                     void *arg) {
+  return codec_new(ev, arg, true);
+}

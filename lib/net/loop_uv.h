@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EASTWEST_LIB_NET_LOOP_UV_H
+#define EASTWEST_LIB_NET_LOOP_UV_H
+
+#include "eastwest/net/loop.h"
+
+struct uv_loop_s;
+
+struct uv_loop_s *ew_loop_uv(struct ew_loop *l);
+
+/* A second scratch area, for tls_stream only: what its user writes may itself
+ * stand in the loop's scratch. */
+#define EW_GATHER_SIZE 16384
+char *ew_loop_gather(struct ew_loop *l);
+
+#endif
