@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "controller/kube_json.h"
+
+#include <stdlib.h>
+
+struct ew_kube_request *ew_kube_send_json(struct ew_kube *k, const char *method,
+                                          const char *path, json_t *body,
+                                          const char *content_type,
+                                          const struct ew_kube_events *events,
+                                          void *arg) {
+  char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+  struct ew_kube_request *r =
+      ew_kube_send(k,
+                   &(struct ew_kube_call){.method = method,
+                                          .path = path,
+                                          .body = ew_slice_str(text),
+                                          .content_type = content_type},
+                   events, arg);
+
+  free(text);
+  json_decref(body);
+  return r;
+}
+
+json_t *ew_kube_answer_json(const struct ew_kube_answer *a) {
+  return json_loadb(a->body.p ? a->body.p : "", a->body.n, 0, NULL);
+}
+
+const char *ew_kube_text(const json_t *object, const char *name) {
+  const char *s = json_string_value(json_object_get(object, name));
+  return s ? s : "";
+}
