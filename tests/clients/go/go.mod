@@ -1,0 +1,3 @@
+module eastwest.dev/tests/clients
+
+go 1.19

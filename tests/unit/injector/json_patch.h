@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef EASTWEST_TESTS_INJECTOR_JSON_PATCH_H
+#define EASTWEST_TESTS_INJECTOR_JSON_PATCH_H
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eastwest/base/alloc.h"
+#include "eastwest/base/err.h"
+#include "eastwest/base/slice.h"
+
+/* As much of RFC 6902 and RFC 6901 as the injector uses, strictly: "add", where
+ * the parent must be there and an index must not be behind the end. Aborts on
+ * anything else. */
+
+static inline char *pointer_step(struct ew_slice *rest) {
+  struct ew_slice step = ew_slice_cut(rest, '/');
+  char *out = ew_strndup(step.p ? step.p : "", step.n), *to = out;
+
+  for (char *from = out; *from; from++) {
+    if (from[0] == '~') {
+      from++;
+      EW_BUG_ON(*from != '0' && *from != '1');
+      *to++ = *from == '1' ? '/' : '~';
+    } else {
+      *to++ = *from;
+    }
+  }
+  *to = '\0';
+  return out;
+}
+
+static inline void patch_add(json_t *doc, const char *path, json_t *value) {
+  struct ew_slice rest = ew_slice_str(path + 1);
+  char *step = pointer_step(&rest);
+  uint64_t i;
+
+  EW_BUG_ON(path[0] != '/');
+  while (rest.n > 0) {
+    doc = json_object_get(doc, step);
+    EW_BUG_ON(!doc);
+    free(step);
+    step = pointer_step(&rest);
+  }
+  if (json_is_object(doc)) {
+    EW_BUG_ON(json_object_set(doc, step, value) != 0);
+  } else if (strcmp(step, "-") == 0) {
+    EW_BUG_ON(json_array_append(doc, value) != 0);
+  } else {
+    EW_BUG_ON(!json_is_array(doc));
+    EW_BUG_ON(ew_slice_u64(ew_slice_str(step), json_array_size(doc), &i) !=
+              EW_OK);
+    EW_BUG_ON(json_array_insert(doc, i, value) != 0);
+  }
+  free(step);
+}
+
+/* The patched copy of |doc|. */
+static inline json_t *patch_apply(const json_t *doc, const json_t *ops) {
+  json_t *out = json_deep_copy(doc);
+
+  for (size_t i = 0; i < json_array_size(ops); i++) {
+    const json_t *op = json_array_get(ops, i);
+    json_t *value = json_object_get(op, "value");
+    EW_BUG_ON(strcmp(json_string_value(json_object_get(op, "op")), "add") != 0);
+    EW_BUG_ON(!value);
+    patch_add(out, json_string_value(json_object_get(op, "path")), value);
+  }
+  return out;
+}
+
+static inline int base64_digit(char c) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                               "abcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char *p = c ? strchr(digits, c) : NULL;
+
+  EW_BUG_ON(!p);
+  return (int)(p - digits);
+}
+
+/* RFC 4648 with padding; aborts on anything else. */
+static inline char *base64_decode(const char *s) {
+  size_t n = strlen(s), k = 0;
+  char *out = ew_malloc(n + 1);
+
+  EW_BUG_ON(n % 4 != 0);
+  for (; n > 0; s += 4, n -= 4) {
+    int pad = n == 4 ? (s[3] == '=') + (s[2] == '=') : 0;
+    int v = base64_digit(s[0]) << 18 | base64_digit(s[1]) << 12 |
+            (pad > 1 ? 0 : base64_digit(s[2]) << 6) |
+            (pad > 0 ? 0 : base64_digit(s[3]));
+    out[k++] = (char)(v >> 16);
+    if (pad < 2)
+      out[k++] = (char)(v >> 8);
+    if (pad < 1)
+      out[k++] = (char)v;
+  }
+  out[k] = '\0';
+  return out;
+}
+
+#endif
