@@ -401,7 +401,11 @@ def test_a_service_without_endpoints_is_503(mesh, frontend):
     text = refused(mesh.curl("app/client", frontend.url + "/"),
                    "no-endpoints", 503)
     assert f"backend Service app/{none}:80" in text, text
-    # Without a route it is the Service itself that has none.
+    # Without a route it is the Service itself that has none. Its cluster
+    # address may come to the controller later than its manifest.
+    m.wait_for(lambda: mesh.exec(
+        "app/client", "curl", "-s", "--max-time", "5", f"http://{none}.app/",
+        check=False).returncode == 0, 10, f"Service {none} known")
     text = refused(mesh.curl("app/client", f"http://{none}.app/"),
                    "no-endpoints", 503)
     assert f"Service app/{none}:80" in text, text
