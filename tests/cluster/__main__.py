@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 
-from . import archives, build, components, containerd, crds, network
+from . import (archives, build, components, containerd, crds, mesh,
+               network)
 from .namespaces import nsenter, start_keeper
 from .state import ClusterError, State, say, wait_for
 
@@ -38,6 +39,7 @@ def up(state, args):
     if state.pid("keeper"):
         raise ClusterError(f"a cluster '{state.name}' runs already "
                            "(end it with: down, or choose a --name)")
+    image = None if args.no_mesh else mesh.image()
     build.programs()
     build.gateway_crds()
     containerd.pause_archive()
@@ -58,6 +60,9 @@ def up(state, args):
             say(f"logs are in {state.path('logs')}")
         raise
     say(f"'{state.name}' is ready after {time.monotonic() - started:.0f} s")
+    if image:
+        mesh.install(state, image)
+        print(mesh.NEXT)
 
 
 def _ready(state):
@@ -144,7 +149,9 @@ def _parser():
                              help=argparse.SUPPRESS)
         return sub
 
-    add("up", up, "start it; builds what is missing first")
+    add("up", up, "start it and install the chart; builds what is missing "
+        "first").add_argument("--no-mesh", action="store_true",
+                              help="without the chart")
     add("down", down, "end it; nothing is left")
     add("load", load, "import OCI archives").add_argument(
         "file", nargs="+")
