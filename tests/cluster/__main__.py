@@ -132,6 +132,19 @@ def status(state, args):
     return 0 if found and all(found.values()) else 1
 
 
+WORDS = ("kubectl", "helm", "exec")
+
+
+def _parse(argv):
+    """What follows a program's name is the program's, options too."""
+    for i, word in enumerate(argv):
+        if word in WORDS and (i == 0 or argv[i - 1] != "--name"):
+            args = _parser().parse_args(argv[:i + 1])
+            args.words = argv[i + 1:]
+            return args
+    return _parser().parse_args(argv)
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="cluster", description="A real single-node Kubernetes in a "
@@ -139,12 +152,10 @@ def _parser():
     parser.add_argument("--name", default=None, help="tells clusters apart")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add(name, work, text, words=False):
-        sub = commands.add_parser(name, help=text, add_help=not words)
+    def add(name, work, text):
+        sub = commands.add_parser(name, help=text)
         sub.set_defaults(work=work)
-        if words:
-            sub.add_argument("words", nargs=argparse.REMAINDER)
-        else:
+        if name not in WORDS:
             sub.add_argument("--name", dest="own_name", default=None,
                              help=argparse.SUPPRESS)
         return sub
@@ -157,16 +168,16 @@ def _parser():
         "file", nargs="+")
     add("archive", archive, "build a test image; prints the file's path"
         ).add_argument("image", choices=sorted(archives.ALL))
-    add("kubectl", _client("kubectl"), "kubectl as its admin", True)
-    add("helm", _client("helm"), "Helm as its admin", True)
+    add("kubectl", _client("kubectl"), "kubectl as its admin")
+    add("helm", _client("helm"), "Helm as its admin")
     add("kubeconfig", kubeconfig, "print the path of the admin's kubeconfig")
-    add("exec", exec_, "run a command in its network namespace", True)
+    add("exec", exec_, "run a command in its network namespace")
     add("status", status, "its processes; fails unless all live")
     return parser
 
 
 def main():
-    args = _parser().parse_args()
+    args = _parse(sys.argv[1:])
     name = (getattr(args, "own_name", None) or args.name
             or os.environ.get("EASTWEST_CLUSTER") or "default")
     try:
