@@ -156,9 +156,18 @@ def test_every_request_goes_where_the_route_says(cluster, ns):
 
 def test_the_sidecar_tells_what_it_knows(cluster, ns):
     """There is no curl in the image."""
-    cluster.apply(pod(ns, "p", idle()))
-    cluster.pod_ready(ns, "p")
-    text = cluster.exec(ns, "p", "eastwest-sidecar", "--get",
-                        "http://localhost:15000/destinations",
-                        container="eastwest-sidecar")
-    assert "{" in text or "[" in text
+    cluster.apply(deployment(ns, "web", server()), service(ns, "web"),
+                  pod(ns, "client", idle()))
+    cluster.rolled_out(ns, "web")
+    cluster.pod_ready(ns, "client")
+    cluster.exec(ns, "client", "curl", "-sSf", "http://web/", container="app")
+
+    def get(path, **more):
+        return cluster.exec(ns, "client", "eastwest-sidecar", "--get",
+                            f"http://localhost:15000{path}",
+                            container="eastwest-sidecar", **more)
+
+    address = cluster.get("service", "web", ns)["spec"]["clusterIP"]
+    assert address in get("/destinations")
+    # An error is an error: kubectl says so.
+    assert get("/no-such-path", fail=False) == ""
