@@ -4,6 +4,7 @@
 $EASTWEST_CLUSTER names one that runs already and is left running; without it
 a cluster is started, and ended."""
 import os
+import re
 import types
 
 import pytest
@@ -53,7 +54,8 @@ def cluster(bare_cluster, image):
 @pytest.fixture
 def ns(cluster, request):
     """A namespace of the test's own in the mesh."""
-    name = request.node.name.replace("_", "-").lower()[:60].strip("-")
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
+    cluster.delete("namespace", name)  # of an earlier run
     cluster.apply(namespace(name))
     yield name
     cluster.delete("namespace", name, wait=False)

@@ -163,8 +163,8 @@ def server(*options, port=8080, program="echo.py", **more):
 
 def idle():
     """A container in which commands are run."""
-    return container([*PYTHON, "-c", "import signal; signal.sigwait("
-                      "{signal.SIGTERM})"])
+    return container([*PYTHON, "-c", "import signal as s; t = {s.SIGTERM}; "
+                      "s.pthread_sigmask(s.SIG_BLOCK, t); s.sigwait(t)"])
 
 
 def pod_spec(*containers, **more):
