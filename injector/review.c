@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "eastwest/base/base64.h"
 #include "eastwest/base/err.h"
 
 #define EW_UID_TEXT_MAX 256u
@@ -14,28 +15,6 @@ struct request {
   struct ew_jv root, request, object;
   const char *uid;
 };
-
-static char *base64(const char *s, size_t n) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "abcdefghijklmnopqrstuvwxyz0123456789+/";
-  const unsigned char *p = (const unsigned char *)s;
-  char *out = ew_malloc((n + 2) / 3 * 4 + 1);
-  char *to = out;
-
-  for (size_t i = 0; i < n; i += 3) {
-    uint32_t v = (uint32_t)p[i] << 16;
-    if (i + 1 < n)
-      v |= (uint32_t)p[i + 1] << 8;
-    if (i + 2 < n)
-      v |= p[i + 2];
-    *to++ = digits[v >> 18];
-    *to++ = digits[v >> 12 & 63];
-    *to++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
-    *to++ = i + 2 < n ? digits[v & 63] : '=';
-  }
-  *to = '\0';
-  return out;
-}
 
 /* Takes |response|. */
 static void answer(struct ew_review *out, json_t *response) {
@@ -75,7 +54,7 @@ static void set_patch(json_t *response, json_t *ops) {
   char *encoded;
 
   EW_BUG_ON(!text);
-  encoded = base64(text, strlen(text));
+  encoded = ew_base64_encode(ew_slice_str(text));
   set_member(response, "patchType", json_string("JSONPatch"));
   set_member(response, "patch", json_string(encoded));
   free(encoded);
