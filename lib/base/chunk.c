@@ -5,7 +5,7 @@
 
 #include "eastwest/base/alloc.h"
 
-#define CLASSES 6 /* 2, 4, 8, 16, 32, 64 KiB */
+#define CLASSES 7 /* 2, 4, 8, 16, 32, 64, 128 KiB */
 
 struct free_chunk {
   struct free_chunk *next;
@@ -13,7 +13,7 @@ struct free_chunk {
 
 /* Small ones in number for many requests at a time, large ones for the one
  * that is being moved. */
-static const unsigned char keep[CLASSES] = {8, 8, 8, 4, 2, 2};
+static const unsigned char keep[CLASSES] = {8, 8, 8, 4, 2, 2, 1};
 
 static _Thread_local struct {
   struct free_chunk *head[CLASSES];

@@ -13,8 +13,8 @@
 
 /* Every size is usable from end to end, whether it is kept or not. */
 static void test_any_size(void **state) {
-  static const size_t sizes[] = {1,    2047,  2048,  2049,  4096,
-                                 8192, 65535, 65536, 65537, 1u << 20};
+  static const size_t sizes[] = {1,     2047,  2048,   2049,   4096,    8192,
+                                 65535, 65536, 131072, 131073, 1u << 20};
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
     char *p = ew_chunk_take(sizes[i]);
     memset(p, (int)i, sizes[i]);
