@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HAProxy of Debian: HTTP/1.1 between the two, HTTP/2 for HTTP/2 clients.
+
+It can't read a URI SAN: the CA, the DNS name of the server and the common
+name of the client are verified.
+"""
+
+import subprocess
+
+from .. import certs
+from ..bed import HEADER, WEIGHTS
+from ..origin import PORTS
+from .peer import DOORS, Peer
+
+COMMON = """\
+global
+  nbthread 1
+  maxconn 8000
+  ssl-server-verify required
+  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+  ssl-default-server-options ssl-min-ver TLSv1.3 no-tls-tickets
+defaults
+  timeout connect 1s
+  timeout client 1h
+  timeout server 1h
+  timeout http-request 10s
+  timeout http-keep-alive 1h
+  http-reuse always
+"""
+OUT = """\
+frontend {door}
+  mode {mode}
+  bind 127.0.0.1:{port} {bind}
+{choice}  default_backend {door}
+backend {door}-v2
+  mode {mode}
+  {v2}
+backend {door}
+  mode {mode}
+  balance roundrobin
+  {v1} weight {w1}
+  {v2} weight {w2}
+"""
+IN = """\
+frontend {door}-v{version}
+  mode {mode}
+  bind *:{port} ssl crt {certs}/server.pem ca-file {certs}/ca.pem \
+verify required {alpn}
+  tcp-request session reject unless {{ ssl_c_s_dn(CN) -m str {client} }}
+  default_backend {door}-v{version}
+backend {door}-v{version}
+  mode {mode}
+  server app {ip}:{app} {proto}
+"""
+SERVER = """server v{version} {ip}:{port} ssl crt {certs}/client.pem \
+ca-file {certs}/ca.pem verify required verifyhost server.bench {alpn}"""
+
+
+class HAProxy(Peer):
+    name = "haproxy"
+    base = 21000
+
+    def _out(self, door):
+        mode = "tcp" if door == "tcp" else "http"
+        h2 = door in ("http2", "grpc")
+        choice = "" if mode == "tcp" else \
+            f"  use_backend {door}-v2 if {{ req.hdr({HEADER[0]}) " \
+            f"-m str {HEADER[1]} }}\n"
+        servers = {f"v{v}": SERVER.format(
+            version=v, ip=self.server_ip, port=self.inner_port(door, v),
+            certs=self.bed.certs, alpn="alpn h2" if h2 else "")
+            for v in (1, 2)}
+        return OUT.format(door=door, mode=mode, port=self.door_port(door),
+                          bind="proto h2" if h2 else "", choice=choice,
+                          w1=WEIGHTS[0], w2=WEIGHTS[1], **servers)
+
+    def _in(self, door):
+        h2 = door in ("http2", "grpc")
+        return "".join(IN.format(
+            door=door, version=v, mode="tcp" if door == "tcp" else "http",
+            port=self.inner_port(door, v), certs=self.bed.certs,
+            client=certs.CLIENT, ip=self.server_ip, app=PORTS[door][v - 1],
+            alpn="alpn h2" if h2 else "", proto="proto h2" if h2 else "")
+            for v in (1, 2))
+
+    def command(self, side):
+        make = self._out if side == "client" else self._in
+        path = self.folder / f"{side}.cfg"
+        path.write_text(COMMON + "".join(make(door) for door in DOORS))
+        return ["haproxy", "-db", "-f", path]
+
+    def version(self):
+        out = subprocess.run(["haproxy", "-v"], capture_output=True,
+                             text=True, check=True).stdout
+        return out.split(" 20")[0].splitlines()[0].strip()

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a peer is: two proxies in a row, and doors to knock at."""
+
+from ..origin import PORTS
+from ..processes import Process, tree
+
+# Doors of the explicit proxies, the same for all; |base| tells them apart.
+DOORS = tuple(PORTS)
+
+
+class Peer:
+    """A pair of proxies. The client's side listens on the client's loopback
+    interface; the server's side at the server's address, and delivers to the
+    app there."""
+
+    name = None
+    # Kinds of door that the peer can serve.
+    doors = DOORS
+    ns = "plain"
+    # Ports are |base| + 0..3 at the client, |base| + 10..17 at the server.
+    base = None
+
+    def __init__(self, bed):
+        self.bed = bed
+        self.client_netns = bed.netns(self.ns, "client")
+        self.server_netns = bed.netns(self.ns, "server")
+        self.server_ip = bed.ip(self.ns, "server")
+        self.folder = bed.folder / self.name
+        self.folder.mkdir()
+        self._parts = []
+
+    def start(self):
+        """Starts what is needed; returns before it serves."""
+        for side, netns in (("client", self.client_netns),
+                            ("server", self.server_netns)):
+            argv = self.command(side)
+            self._parts.append(Process(netns, argv,
+                                       self.folder / f"{side}.log"))
+
+    def command(self, side):
+        """The words that start one of the two proxies."""
+        raise NotImplementedError
+
+    def stop(self):
+        for part in self._parts:
+            part.stop()
+
+    def check(self):
+        for part in self._parts:
+            part.check()
+
+    def address(self, door):
+        """host:port that the client connects to."""
+        return f"127.0.0.1:{self.door_port(door)}"
+
+    def door_port(self, door):
+        return self.base + DOORS.index(door)
+
+    def inner_port(self, door, version):
+        """The port of the server's proxy in front of that app."""
+        return self.base + 10 + 2 * DOORS.index(door) + version - 1
+
+    def sides(self):
+        """The processes of the client's and of the server's proxy."""
+        return [tree(part.pid) for part in self._parts]
+
+    def version(self):
+        """What ran, for the report."""
+        raise NotImplementedError
