@@ -1,114 +1,152 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: ./dev bench."""
+"""Eastwest beside Envoy, HAProxy and nghttpx, in one run."""
 
 import argparse
 import json
 import os
+import pathlib
+import platform
 import signal
 import sys
 import time
 
-from . import measure, report, sample
-from .bed import Bed, wait_for
+from . import install, plot, report
+from .bed import Bed
 from .errors import BenchError
 from .peers import PEERS
-from .processes import run
-from .works import WORKS
+from .suite import EXTRAS, NAMES, Suite
+from .works import FIRST, WORKS
 
 CORES = 2
+QUICK_SECONDS, SECONDS, ROUNDS = 2, 3, 3
+SVG = install.BUILD / "bench.svg"
 
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def names(text, known, what):
-    found = text.split(",")
-    for name in found:
+def names(text, known, option):
+    """A list as --only and --work take it, in the order of |known|."""
+    wanted = text.split(",")
+    for name in wanted:
         if name not in known:
-            raise BenchError(f"{what} is {name!r}: expected of "
+            raise BenchError(f"{option}: {name!r}: expected some of "
                              + ", ".join(known))
-    return [name for name in known if name in found]
+    return [name for name in known if name in wanted]
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+positive.__name__ = "number above 0"
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    top = argparse.ArgumentParser(
+        prog="./dev bench", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="WORKS: " + "\n       ".join(
+            [w.name for w in WORKS] + list(EXTRAS)) +
+        "\nPEERS: " + ", ".join(PEERS))
     top.add_argument("--quick", action="store_true",
-                     help="the most telling kinds of work, in three minutes")
-    top.add_argument("--only", metavar="PEERS", help="such as eastwest,direct")
-    top.add_argument("--work", metavar="WORKS", help="such as http1-1k-32")
-    top.add_argument("--seconds", type=float, help="of each measurement")
-    top.add_argument("--rounds", type=int, help="of which medians are taken")
-    top.add_argument("--json", metavar="FILE", help="where to write all rows")
+                     help="the most telling works, within three minutes")
+    top.add_argument("--only", metavar="PEERS", help="eastwest,direct,...")
+    top.add_argument("--work", metavar="WORKS", help=f"{FIRST},...")
+    top.add_argument("--seconds", type=positive, help="of a measurement "
+                     f"(default {SECONDS}; quick {QUICK_SECONDS}, and 1 but "
+                     "for the first work)")
+    top.add_argument("--rounds", type=positive, help="of which medians are "
+                     f"taken (default {ROUNDS}; quick: 2 but for the first)")
+    top.add_argument("--json", metavar="FILE", help="all rows, and more keys "
+                     "than the tables show")
+    top.add_argument("--plot", metavar="FILE", default=SVG, type=pathlib.Path,
+                     help=f"SVG (default {SVG.relative_to(install.ROOT)})")
     top.add_argument("--keep", action="store_true",
-                     help="leave configurations and logs of the peers in /tmp")
+                     help="leave the peers' configurations and logs in /tmp")
     return top
 
 
-def serves(peer):
-    """Until the whole way of the peer works."""
-    def once():
-        peer.check()
-        run(peer.client_netns, ["curl", "-sS", "--fail-with-body", "-m", "5",
-                                "-H", "Host: http1",
-                                f"http://{peer.address('http1')}/"], 10)
-        return True
-    wait_for(once, 20, f"{peer.name}: a first answer")
+def chosen(args):
+    """(names of peers, names of works)."""
+    peers = names(args.only, list(PEERS), "--only") if args.only \
+        else list(PEERS)
+    if args.work:
+        return peers, names(args.work, list(NAMES), "--work")
+    if args.quick:
+        return peers, [w.name for w in WORKS if w.quick]
+    return peers, list(NAMES)
+
+
+def pace(args):
+    """Functions from a work's name to rounds and seconds."""
+    def rounds(name):
+        return args.rounds or (2 if args.quick and name != FIRST else ROUNDS)
+
+    def seconds(name):
+        if args.seconds or not args.quick:
+            return args.seconds or SECONDS
+        return QUICK_SECONDS if name == FIRST else 1
+    return rounds, seconds
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.partition(":")[2].strip() for line in file
+                  if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, " \
+           f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}"
+
+
+def shown(suite, peers):
+    lines = [machine(), "; ".join(p.version() for p in peers)]
+    for work, text in suite.texts.items():
+        mine = [r for r in suite.rows if r["work"] == work]
+        lines += ["", f"## {work}", "", text, "", report.table(mine)]
+        lines += report.comparison(mine)
+    return "\n".join(lines)
+
+
+def measured(args):
+    """The suite after its run, and the peers' line of versions."""
+    wanted, works = chosen(args)
+    with Bed(f"bench{os.getpid()}", args.keep) as bed:
+        peers = []
+        try:
+            for name in wanted:
+                peers.append(PEERS[name](bed))
+                peers[-1].start()
+            for peer in peers:
+                peer.serves()
+            suite = Suite(peers, *pace(args), say)
+            suite.run(works)
+            return suite, shown(suite, peers)
+        finally:
+            for peer in peers:
+                peer.stop()
 
 
 def main():
     args = parser().parse_args()
-    # Equal for all, whatever the machine has.
+    # Two for all of it: peers, generator, app; whatever the machine has.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    peers = names(args.only, PEERS, "--only") if args.only else list(PEERS)
-    known = {w.name: w for w in WORKS}
-    works = [known[n] for n in names(args.work, known, "--work")] \
-        if args.work else [w for w in WORKS if w.quick or not args.quick]
-    rounds = args.rounds or 3
-    seconds = args.seconds or 3
+    if args.only is None or "envoy" in args.only:
+        install.envoy()
     started = time.monotonic()
-    with Bed(f"bench{os.getpid()}", args.keep) as bed:
-        made = []
-        try:
-            for name in peers:
-                peer = PEERS[name](bed)
-                made.append(peer)
-                peer.start()
-            for peer in made:
-                serves(peer)
-            idle = {p.name: measure.largest(p.sides()) for p in made}
-            say(f"bench: all serve after {time.monotonic() - started:.0f} s")
-            rows = measured(made, works, rounds, seconds, idle)
-        finally:
-            for peer in made:
-                peer.stop()
-    for work in works:
-        mine = [r for r in rows if r["work"] == work.name]
-        print(f"\n{work.name}: {work.text}\n\n{report.table(mine)}")
-        for peer, cpu, rps in report.ratios(mine):
-            print(f"eastwest / {peer}: CPU {cpu:.2f}, requests/s {rps:.2f}")
+    suite, text = measured(args)
+    print(text, flush=True)
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(rows, file, indent=1)
-    say(f"bench: {time.monotonic() - started:.0f} s")
+        pathlib.Path(args.json).write_text(
+            json.dumps(suite.rows, indent=1) + "\n", encoding="utf-8")
+    args.plot.parent.mkdir(parents=True, exist_ok=True)
+    if plot.write(args.plot, suite.rows, WORKS):
+        say(f"plot: {args.plot}")
+    say(f"took {time.monotonic() - started:.0f} s")
     return 0
-
-
-def measured(peers, works, rounds, seconds, idle):
-    rows = []
-    for work in works:
-        able = [p for p in peers if work.door in p.doors]
-        samples = {p.name: [] for p in able}
-        for number in range(rounds):
-            for peer in able:
-                one = sample.take(peer, work, seconds)
-                samples[peer.name].append(one)
-                say(f"bench: {work.name} {number + 1}/{rounds} {peer.name}: "
-                    f"{one.load.rps:,.0f}/s, "
-                    f"{one.per_request(one.cpu.total):.1f} us")
-        rows += [report.row(name, work.name, some, idle[name])
-                 for name, some in samples.items()]
-    return rows
 
 
 def _interrupt(number, frame):
@@ -120,7 +158,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except BenchError as problem:
-        say(f"bench: {problem}")
+        say(problem)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,10 +10,12 @@ mesh's hub.
 import pathlib
 import resource
 import shutil
+import signal
 import tempfile
 import time
 
 import meshes as m
+from localmesh.state import State, request
 
 from . import certs
 from .errors import BenchError
@@ -47,11 +49,12 @@ def manifests():
     for name, ports in PORTS.items():
         protocol = {"http2": "kubernetes.io/h2c", "grpc": "grpc",
                     "tcp": "tcp", "http1": "http"}[name]
-        for part, port in ((name, ports[0]), (f"{name}-v1", ports[0]),
-                           (f"{name}-v2", ports[1])):
+        versions = [(f"{name}-v{i}", port) for i, port in
+                    enumerate(ports, 1) if len(ports) > 1]
+        for part, port in [(name, ports[0]), *versions]:
             found.append(m.service("mesh", part, {"app": "server"}, port, port,
                                    protocol))
-        if name == "tcp":
+        if not versions:
             continue
         kind = "GRPCRoute" if name == "grpc" else "HTTPRoute"
         found.append(m.route(kind, "mesh", name, name, rules(name)))
@@ -100,6 +103,8 @@ class Bed:
         return self
 
     def __exit__(self, *exc):
+        # A second Ctrl-C must not keep us from clearing up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for origin in self._origins:
             origin.stop()
         self.mesh.down()
@@ -111,6 +116,11 @@ class Bed:
             origin.check()
 
     # What the peers need to know.
+
+    def controller(self):
+        """The id of the controller's process."""
+        return request(State(self.mesh.name), {"request": "status"})[
+            "controller"]
 
     def pod(self, ns, name):
         return self.mesh.pod(f"{ns}/{name}")

@@ -6,11 +6,13 @@ import json
 import pathlib
 import re
 import resource
+import statistics
 import tempfile
 
 from .errors import BenchError
 from .processes import run
 
+UNITS = {"s": 1, "ms": 1e3, "us": 1e6}
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -18,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 class Load:
     """What one run of a generator found. Latencies in ms."""
 
-    requests: int
+    requests: float
     seconds: float
     bytes: int = 0
     p50: float = None
@@ -71,7 +73,7 @@ def parse_wrk(text, closing=False):
 
 def wrk(netns, address, path, host, connections, seconds, closing=False):
     """Closed loop, HTTP/1.1, one thread."""
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s",
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
             "--timeout", "10s", "-s", HERE / "wrk.lua", "-H", f"Host: {host}"]
     if closing:
         argv += ["-H", "Connection: close"]
@@ -81,39 +83,101 @@ def wrk(netns, address, path, host, connections, seconds, closing=False):
     return load
 
 
-def parse_h2load(text, log):
-    """|log|: lines of start, status, microseconds."""
+def parse_h2load(text):
+    """(requests that succeeded, seconds, bytes)."""
     found = re.search(
-        r"finished in ([\d.]+)(s|ms).*?requests: .*? (\d+) done, "
+        r"finished in ([\d.]+)(s|ms|us).*?requests: .*? (\d+) done, "
         r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout"
         r".*?traffic: \S+ \((\d+)\) total", text, re.S)
     if not found:
         raise BenchError(f"h2load printed no result: {text[-500:]}")
-    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
-    good = int(found[4])
-    if not good or any(int(found[i]) for i in (5, 6, 7)):
-        raise BenchError(f"h2load: {found[0].splitlines()[-1]}; "
-                         f"{found[4]} succeeded, {found[5]} failed, "
-                         f"{found[6]} errored, {found[7]} timed out")
-    times = sorted(int(line.split()[2]) for line in log.splitlines())
-    at = [percentile(times, p) for p in (50, 99, 99.9)]
-    return Load(good, seconds, int(found[8]),
-                *(t / 1e3 if t is not None else None for t in at))
+    good, *bad = (int(found[i]) for i in (4, 5, 6, 7))
+    if not good or any(bad):
+        raise BenchError(f"h2load: {good} succeeded, {bad[0]} failed, "
+                         f"{bad[1]} errored, {bad[2]} timed out")
+    return (good, float(found[1]) / UNITS[found[2]], int(found[8]))
+
+
+def parse_log(text):
+    """h2load's log, a line per request: [(start, status, duration)], times
+    in microseconds, in the order of the starts."""
+    return sorted(tuple(map(int, line.split())) for line in text.splitlines())
+
+
+def since_due(log, rate, slack_us=1000):
+    """Durations from when each request was due, so that what waited behind a
+    slow response counts as slow too. Due times are one row at |rate|, laid so
+    that half of the requests started after their time. |slack_us| is how late
+    the generator's timers may be by themselves; only what is beyond it is
+    added."""
+    step = 1e6 / rate
+    late = [start - i * step for i, (start, _, _) in enumerate(log)]
+    middle = statistics.median(late)
+    return [took + max(0.0, behind - middle - slack_us)
+            for (_, _, took), behind in zip(log, late)]
+
+
+def _load(good, seconds, size, cost, durations):
+    ordered = sorted(durations)
+    at = [percentile(ordered, p) for p in (50, 99, 99.9)]
+    return Load(good, seconds, size,
+                *(t / 1e3 if t is not None else None for t in at), cost)
+
+
+def _h2load(netns, argv, seconds):
+    """(what it printed, its log, its cost)."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm", mode="r",
+                                     encoding="ascii") as log:
+        out, cost = _timed(
+            netns, ["h2load", "-t1", f"--log-file={log.name}", *argv], seconds)
+        return out, parse_log(log.read()), cost
 
 
 def h2load(netns, address, path, host, connections, streams, seconds,
            body=None, headers=()):
-    """Closed loop, HTTP/2, one thread."""
-    with tempfile.NamedTemporaryFile(dir="/dev/shm", mode="r",
-                                     encoding="ascii") as log:
-        argv = ["h2load", "-t1", f"-c{connections}", f"-m{streams}",
-                f"-D{max(1, round(seconds))}", f"--log-file={log.name}",
-                "-H", f":authority: {host}"]
-        for header in headers:
-            argv += ["-H", header]
-        if body:
-            argv += ["-d", body]
-        out, cost = _timed(netns, [*argv, f"http://{address}{path}"], seconds)
-        load = parse_h2load(out, log.read())
-    load.cost = cost
-    return load
+    """Closed loop, HTTP/2, one thread: each stream asks again when answered."""
+    argv = [f"-c{connections}", f"-m{streams}", f"-D{seconds}",
+            "-H", f":authority: {host}"]
+    for header in headers:
+        argv += ["-H", header]
+    if body:
+        argv += ["-d", body]
+    out, log, cost = _h2load(netns, [*argv, f"http://{address}{path}"],
+                             seconds)
+    good, took, size = parse_h2load(out)
+    return _load(good, took, size, cost, [t for _, _, t in log])
+
+
+def constant(netns, address, path, host, connections, rate, seconds):
+    """Open loop, HTTP/1.1: |rate| requests a second, whatever the answers do.
+    The connections are opened one after the other, so that their timers
+    together make an even row; it must divide by their number."""
+    # As many a millisecond as make the row even, at least one.
+    opened = max(1, round(rate / 1000))
+    argv = ["--h1", f"-c{connections}", "-m1",
+            f"-n{round(rate * seconds / connections) * connections}",
+            f"-r{opened}", "--rate-period=1ms",
+            f"--rps={rate / connections:.6f}", "-H", f":authority: {host}"]
+    out, log, cost = _h2load(netns, [*argv, f"http://{address}{path}"],
+                             seconds)
+    good, took, size = parse_h2load(out)
+    return _load(good, took, size, cost, since_due(log, rate))
+
+
+def parse_iperf(text):
+    """(bytes received, seconds)."""
+    said = json.loads(text)
+    if said.get("error"):
+        raise BenchError(f"iperf3: {said['error']}")
+    received = said["end"]["sum_received"]
+    return int(received["bytes"]), float(received["seconds"])
+
+
+def stream(netns, address, seconds, reverse=False):
+    """One TCP connection filled as fast as it goes. A request is a MiB."""
+    host, _, port = address.rpartition(":")
+    argv = ["iperf3", "--client", host, "--port", port, "--json",
+            "--time", seconds, *(["--reverse"] if reverse else [])]
+    out, cost = _timed(netns, argv, seconds)
+    size, took = parse_iperf(out)
+    return Load(size / (1 << 20), took, size, cost=cost)

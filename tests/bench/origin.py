@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app behind all peers: nginx, which costs little per response.
+"""The app behind all peers: nginx, which costs little per response, and
+iperf3 for bare TCP.
 
-Each kind of door exists twice: version 1 and version 2 of the app, so that
-routes have something to choose from.
+Each kind of door but TCP exists twice: version 1 and version 2 of the app, so
+that routes have something to choose from. (iperf3 opens several connections
+for one test; they must come out at the same server.)
 """
 
 import pathlib
@@ -11,7 +13,7 @@ from .processes import Process
 
 # Ports of the app, by kind of door: version 1, version 2.
 PORTS = {"http1": (8081, 8082), "http2": (8083, 8084), "grpc": (8085, 8086),
-         "tcp": (5201, 5202)}
+         "tcp": (5201,)}
 BODIES = {"64k": 64 << 10, "1m": 1 << 20}
 # A gRPC message: not compressed, 5 bytes of head, 64 bytes of message.
 GRPC_MESSAGE = b"\0\0\0\0\x40" + b"m" * 64
@@ -67,7 +69,7 @@ def config(run):
 
 
 class Origin:
-    """nginx in one network namespace."""
+    """The app in one network namespace."""
 
     def __init__(self, netns, folder):
         self.folder = pathlib.Path(folder)
@@ -81,7 +83,9 @@ class Origin:
             netns, ["nginx", "-p", self.folder, "-c",
                     self.folder / "nginx.conf",
                     "-e", self.folder / "nginx-error.log"],
-            self.folder / "nginx.log")]
+            self.folder / "nginx.log"),
+            Process(netns, ["iperf3", "--server", "--port", PORTS["tcp"][0]],
+                    self.folder / "iperf3.log")]
 
     def check(self):
         for part in self._parts:

@@ -16,35 +16,47 @@ def rounded(value, digits=3):
     return None if value is None else round(value, digits)
 
 
-def row(peer, work, samples, idle):
-    """One object of the JSON list: medians over the rounds of one run.
-    |samples|: of sample.Sample; |idle|: measure.Memory before any load."""
-    rates = [s.load.rps for s in samples]
-    costs = [s.per_request(s.cpu.total) for s in samples]
-    found = {
-        "peer": peer, "work": work,
-        "rps": median(rates),
-        "cpu_us": median(costs),
-        "p50_ms": median([s.load.p50 for s in samples]),
-        "p99_ms": median([s.load.p99 for s in samples]),
-        "p999_ms": median([s.load.p999 for s in samples]),
-        "rss_idle_mib": idle.rss,
-        "rss_load_mib": median([s.memory.rss for s in samples]),
-        "pss_idle_mib": idle.pss,
-        "pss_load_mib": median([s.memory.pss for s in samples]),
-        "cpu_user_us": median([s.per_request(s.cpu.user) for s in samples]),
-        "cpu_system_us": median([s.per_request(s.cpu.system)
-                                 for s in samples]),
-        "mib_per_s": median([s.load.bytes / s.load.seconds / (1 << 20)
-                             for s in samples]),
-        "generator_cpu_us": median([s.per_request(s.load.cost)
-                                    for s in samples]),
-        "rounds": len(samples),
-        "rps_min": min(rates), "rps_max": max(rates),
-        "cpu_us_min": min(costs), "cpu_us_max": max(costs),
-    }
+def _tidy(found):
     return {key: rounded(value) if isinstance(value, float) else value
             for key, value in found.items()}
+
+
+def bare(peer, work, **more):
+    """A row for what isn't measured in requests."""
+    return _tidy({**dict.fromkeys(KEYS), "peer": peer, "work": work, **more})
+
+
+def costs(samples):
+    """What requests cost: medians over the rounds of one run."""
+    rates = [s.load.rps for s in samples]
+    total = [s.per_request(s.cpu.total) for s in samples]
+
+    def each(get):
+        return median([get(s) for s in samples])
+    return _tidy({
+        "rps": median(rates), "cpu_us": median(total),
+        "p50_ms": each(lambda s: s.load.p50),
+        "p99_ms": each(lambda s: s.load.p99),
+        "p999_ms": each(lambda s: s.load.p999),
+        "rss_load_mib": each(lambda s: s.memory.rss),
+        "pss_load_mib": each(lambda s: s.memory.pss),
+        "cpu_user_us": each(lambda s: s.per_request(s.cpu.user)),
+        "cpu_system_us": each(lambda s: s.per_request(s.cpu.system)),
+        "cpu_client_us": each(lambda s: s.per_request(s.client.total)),
+        "cpu_server_us": each(lambda s: s.per_request(s.server.total)),
+        "mib_per_s": each(lambda s: s.load.bytes / s.load.seconds / (1 << 20)),
+        "generator_cpu_us": each(lambda s: s.per_request(s.load.cost)),
+        "rounds": len(samples),
+        "rps_min": min(rates), "rps_max": max(rates),
+        "cpu_us_min": min(total), "cpu_us_max": max(total)})
+
+
+def row(peer, work, samples, idle):
+    """One object of the JSON list. |samples|: of sample.Sample; |idle|:
+    measure.Memory before any load."""
+    return {**bare(peer, work), **costs(samples),
+            "rss_idle_mib": rounded(idle.rss),
+            "pss_idle_mib": rounded(idle.pss)}
 
 
 def _cell(value, form):
@@ -64,8 +76,45 @@ COLUMNS = (
 )
 
 
-def table(rows, columns=COLUMNS):
+STREAMS = (
+    ("peer", "peer", "{}"), ("MiB/s", "mib_per_s", "{:,.0f}"),
+    ("CPU µs per MiB", "cpu_us", "{:.0f}"), ("user", "cpu_user_us", "{:.0f}"),
+    ("system", "cpu_system_us", "{:.0f}"),
+    ("RSS MiB load", "rss_load_mib", "{:.1f}"),
+)
+BODIES = (COLUMNS[0], STREAMS[1], *COLUMNS[1:])
+IDLE = (
+    ("peer", "peer", "{}"),
+    ("bytes per connection", "bytes_per_connection", "{:,}"),
+    ("PSS MiB before", "pss_idle_mib", "{:.1f}"),
+    ("with all", "pss_load_mib", "{:.1f}"),
+)
+CHANGE = (
+    ("peer", "peer", "{}"), ("ms, median", "effect_ms", "{:.0f}"),
+    ("least", "effect_ms_min", "{:.0f}"), ("most", "effect_ms_max", "{:.0f}"),
+)
+GROWTH = (
+    ("", "work", "{}"), ("CPU µs, client's side", "cpu_client_us", "{:.1f}"),
+    ("both", "cpu_us", "{:.1f}"), ("RSS MiB idle", "rss_idle_mib", "{:.1f}"),
+    ("PSS idle", "pss_idle_mib", "{:.1f}"),
+    ("controller RSS", "controller_rss_mib", "{:.1f}"),
+)
+
+
+def columns_for(work):
+    """The columns that tell something about this kind of work."""
+    for start, columns in (
+            ("tcp-", STREAMS), ("http1-64k", BODIES), ("http1-1m", BODIES),
+            ("idle-", IDLE), ("route-change", CHANGE), ("rules", GROWTH),
+            ("routes", GROWTH), ("endpoints", GROWTH)):
+        if work.startswith(start):
+            return columns
+    return COLUMNS
+
+
+def table(rows, columns=None):
     """Markdown, readable as it is."""
+    columns = columns or columns_for(rows[0]["work"])
     lines = [[title for title, _, _ in columns]]
     lines += [[_cell(r.get(key), form) for _, key, form in columns]
               for r in rows]
@@ -100,3 +149,13 @@ def ratios(rows, mine="eastwest"):
             found.append((peer, own["cpu_us"] / other["cpu_us"],
                           own["rps"] / other["rps"]))
     return found
+
+
+def comparison(rows):
+    """Lines below a table; none where nothing can be compared."""
+    found = [f"* eastwest / {peer}: CPU {cpu:.2f}, rate {rate:.2f}"
+             for peer, cpu, rate in ratios(rows)]
+    if found:
+        found.append(f"* farthest round from its median: {spread(rows):.0f}% "
+                     "of the CPU")
+    return ["", *found] if found else []

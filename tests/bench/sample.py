@@ -12,8 +12,13 @@ from .load import Load
 @dataclasses.dataclass
 class Sample:
     load: Load
-    cpu: measure.Cpu
+    client: measure.Cpu
+    server: measure.Cpu
     memory: measure.Memory
+
+    @property
+    def cpu(self):
+        return self.client + self.server
 
     def per_request(self, seconds):
         """Microseconds of |seconds| for each request."""
@@ -43,9 +48,8 @@ class _Reader(threading.Thread):
 
 def take(peer, work, seconds):
     sides = peer.sides()
-    pids = [pid for side in sides for pid in side]
     reader = _Reader(sides, seconds * 0.7)
-    before = measure.cpu(pids)
+    before = [measure.cpu(pids) for pids in sides]
     reader.start()
     try:
         done = work.run(peer, seconds)
@@ -54,6 +58,7 @@ def take(peer, work, seconds):
         raise BenchError(f"{peer.name}, {work.name}: {error}") from None
     finally:
         reader.finish()
-    used = measure.cpu(pids) - before
+    used = [measure.cpu(pids) - start for pids, start in zip(sides, before)]
+    used = used or [measure.Cpu(), measure.Cpu()]
     memory = reader.memory or measure.largest(sides)
-    return Sample(done, used, memory)
+    return Sample(done, *used, memory)

@@ -7,6 +7,7 @@ from .peer import Peer
 
 class Direct(Peer):
     name = "direct"
+    by_header = False
 
     def start(self):
         pass

@@ -110,7 +110,7 @@ class Envoy(Peer):
             {"name": f"{door}-v{v}", "weight": w}
             for v, w in enumerate(WEIGHTS, 1)]}
         if door == "tcp":
-            what = self._tcp(door, {"weighted_clusters": weights})
+            what = self._tcp(door, {"cluster": f"{door}-v1"})
         else:
             header = {"name": HEADER[0],
                       "string_match": {"exact": HEADER[1]}}
@@ -125,7 +125,8 @@ class Envoy(Peer):
         http2 = None if door == "tcp" else self._http2(door)
         clusters = [self._cluster(
             f"{door}-v{v}", self.server_ip, self.inner_port(door, v), http2,
-            self._tls("client", http2)) for v in (1, 2)]
+            self._tls("client", http2)) for v in
+            range(1, len(PORTS[door]) + 1)]
         return [listener], clusters
 
     def _in(self, door):

@@ -32,14 +32,15 @@ frontend {door}
   mode {mode}
   bind 127.0.0.1:{port} {bind}
 {choice}  default_backend {door}
-backend {door}-v2
-  mode {mode}
-  {v2}
 backend {door}
   mode {mode}
   balance roundrobin
-  {v1} weight {w1}
-  {v2} weight {w2}
+{servers}
+"""
+BY_HEADER = """\
+backend {door}-v2
+  mode http
+{server}
 """
 IN = """\
 frontend {door}-v{version}
@@ -52,36 +53,49 @@ backend {door}-v{version}
   mode {mode}
   server app {ip}:{app} {proto}
 """
-SERVER = """server v{version} {ip}:{port} ssl crt {certs}/client.pem \
+SERVER = """\
+  server v{version} {ip}:{port} weight {weight} ssl crt {certs}/client.pem \
 ca-file {certs}/ca.pem verify required verifyhost server.bench {alpn}"""
+
+
+def _mode(door):
+    return "tcp" if door == "tcp" else "http"
+
+
+def _http2(door):
+    return door in ("http2", "grpc")
 
 
 class HAProxy(Peer):
     name = "haproxy"
     base = 21000
 
+    def _server(self, door, version):
+        return SERVER.format(
+            version=version, ip=self.server_ip, weight=WEIGHTS[version - 1],
+            port=self.inner_port(door, version), certs=self.bed.certs,
+            alpn="alpn h2" if _http2(door) else "")
+
     def _out(self, door):
-        mode = "tcp" if door == "tcp" else "http"
-        h2 = door in ("http2", "grpc")
-        choice = "" if mode == "tcp" else \
-            f"  use_backend {door}-v2 if {{ req.hdr({HEADER[0]}) " \
-            f"-m str {HEADER[1]} }}\n"
-        servers = {f"v{v}": SERVER.format(
-            version=v, ip=self.server_ip, port=self.inner_port(door, v),
-            certs=self.bed.certs, alpn="alpn h2" if h2 else "")
-            for v in (1, 2)}
-        return OUT.format(door=door, mode=mode, port=self.door_port(door),
-                          bind="proto h2" if h2 else "", choice=choice,
-                          w1=WEIGHTS[0], w2=WEIGHTS[1], **servers)
+        servers = [self._server(door, v + 1) for v in range(len(PORTS[door]))]
+        by_header, choice = "", ""
+        if len(servers) > 1:
+            by_header = BY_HEADER.format(door=door, server=servers[1])
+            choice = f"  use_backend {door}-v2 if {{ req.hdr({HEADER[0]}) " \
+                     f"-m str {HEADER[1]} }}\n"
+        return by_header + OUT.format(
+            door=door, mode=_mode(door), port=self.door_port(door),
+            bind="proto h2" if _http2(door) else "", choice=choice,
+            servers="\n".join(servers))
 
     def _in(self, door):
-        h2 = door in ("http2", "grpc")
         return "".join(IN.format(
-            door=door, version=v, mode="tcp" if door == "tcp" else "http",
-            port=self.inner_port(door, v), certs=self.bed.certs,
-            client=certs.CLIENT, ip=self.server_ip, app=PORTS[door][v - 1],
-            alpn="alpn h2" if h2 else "", proto="proto h2" if h2 else "")
-            for v in (1, 2))
+            door=door, version=version, mode=_mode(door), certs=self.bed.certs,
+            port=self.inner_port(door, version), client=certs.CLIENT,
+            ip=self.server_ip, app=port,
+            alpn="alpn h2" if _http2(door) else "",
+            proto="proto h2" if _http2(door) else "")
+            for version, port in enumerate(PORTS[door], 1))
 
     def command(self, side):
         make = self._out if side == "client" else self._in

@@ -28,6 +28,7 @@ class Nghttpx(Peer):
     name = "nghttpx"
     base = 22000
     doors = ("http1", "http2", "grpc")
+    by_header = None
 
     def _out(self):
         certs = self.bed.certs
@@ -56,6 +57,10 @@ class Nghttpx(Peer):
         # nghttpx wants one backend for all the rest.
         argv.append(f"--backend={self.server_ip},{PORTS['http1'][0]}")
         return [*argv, f"{certs}/server.key", f"{certs}/server.crt"]
+
+    def tls_target(self):
+        return (self.server_ip, self.inner_port("http1", 1),
+                "http1-v1.bench", [])
 
     def command(self, side):
         return ["nghttpx", *COMMON,

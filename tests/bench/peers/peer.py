@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a peer is: two proxies in a row, and doors to knock at."""
 
+from ..bed import HEADER, wait_for
+from ..errors import BenchError
 from ..origin import PORTS
-from ..processes import Process, tree
+from ..processes import Process, run, tree
 
 # Doors of the explicit proxies, the same for all; |base| tells them apart.
 DOORS = tuple(PORTS)
@@ -16,6 +18,8 @@ class Peer:
     name = None
     # Kinds of door that the peer can serve.
     doors = DOORS
+    # Whether it can choose by a header; None: it chooses by weight only.
+    by_header = True
     ns = "plain"
     # Ports are |base| + 0..3 at the client, |base| + 10..17 at the server.
     base = None
@@ -44,6 +48,37 @@ class Peer:
     def stop(self):
         for part in self._parts:
             part.stop()
+
+    def restart(self):
+        """Fresh processes, with the memory of fresh processes."""
+        self.stop()
+        self._parts.clear()
+        self.start()
+
+    def serves(self):
+        """Waits until the whole way works, and shows that the header of the
+        route is obeyed where the peer can."""
+        def once():
+            self.check()
+            return run(self.client_netns, [
+                "curl", "-sS", "--fail-with-body", "-m", "5", "-i",
+                "-H", "Host: http1", "-H", ": ".join(HEADER),
+                f"http://{self.address('http1')}/"], 10)
+        found = wait_for(once, 20, f"{self.name}: a first answer")
+        wanted = 2 if self.by_header else 1
+        if self.by_header is not None and f"\napp: {wanted}" not in found:
+            raise BenchError(f"{self.name}: expected version {wanted} of the "
+                             f"app:\n{found[:300]}")
+
+    def tls_target(self):
+        """Where the server's proxy takes mutual TLS: (host, port, a name for
+        SNI, protocols for ALPN)."""
+        return (self.server_ip, self.inner_port("http1", 1), "server.bench",
+                [])
+
+    def tls_files(self):
+        """The client's certificate with key."""
+        return self.bed.certs / "client.pem"
 
     def check(self):
         for part in self._parts:
