@@ -105,7 +105,7 @@ def machine():
 def shown(suite, peers):
     lines = [machine(), "; ".join(p.version() for p in peers)]
     for work, text in suite.texts.items():
-        mine = [r for r in suite.rows if r["work"] == work]
+        mine = report.of(suite.rows, work)
         lines += ["", f"## {work}", "", text, "", report.table(mine)]
         lines += report.comparison(mine)
     return "\n".join(lines)

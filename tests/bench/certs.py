@@ -48,26 +48,42 @@ class Authority:
             self.key = serialization.load_pem_private_key(key, None)
             return
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = _builder("bench CA", _name("bench CA"), self.key) \
-            .add_extension(x509.BasicConstraints(True, 0), True) \
-            .sign(self.key, hashes.SHA256())
+        made = _builder("bench CA", _name("bench CA"), self.key)
+        self.certificate = self._sign(made, self.key, True)
 
     @property
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, spiffe, names):
+    def _sign(self, builder, key, is_ca):
+        """With all that strict verification asks for (RFC 5280)."""
+        usage = dict.fromkeys(
+            ("content_commitment", "key_encipherment", "data_encipherment",
+             "key_agreement", "encipher_only", "decipher_only"), False)
+        usage = x509.KeyUsage(digital_signature=not is_ca,
+                              key_cert_sign=is_ca, crl_sign=is_ca, **usage)
+        found = builder \
+            .add_extension(x509.BasicConstraints(is_ca, None), True) \
+            .add_extension(usage, True).add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+                False)
+        if not is_ca:
+            found = found.add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self.key.public_key()), False)
+        return found.sign(self.key, hashes.SHA256())
+
+    def issue(self, spiffe, names=()):
         """(certificate, key) as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName(
             [x509.UniformResourceIdentifier(spiffe),
              *(x509.DNSName(name) for name in names)])
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH,
-                                       ExtendedKeyUsageOID.CLIENT_AUTH])
-        certificate = _builder(spiffe, self.certificate.subject, key) \
-            .add_extension(names, False).add_extension(usage, False) \
-            .add_extension(x509.BasicConstraints(False, None), True) \
-            .sign(self.key, hashes.SHA256())
+        both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH,
+                                      ExtendedKeyUsageOID.CLIENT_AUTH])
+        made = _builder(spiffe, self.certificate.subject, key) \
+            .add_extension(names, False).add_extension(both, False)
+        certificate = self._sign(made, key, False)
         return certificate.public_bytes(serialization.Encoding.PEM), _pem(key)
 
 

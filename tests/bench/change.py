@@ -12,6 +12,7 @@ import time
 import meshes as m
 
 from . import report
+from .bed import wait_for
 from .errors import BenchError
 from .origin import PORTS
 from .processes import words
@@ -57,6 +58,8 @@ def take(peer):
         PORTS["http1"][0], "http")])
     _write(mesh, 1)
     host = peer.service_ip("change")
+    wait_for(lambda: mesh.route_status("HTTPRoute", "mesh", "change"), 10,
+             "status of the route")
     child = subprocess.Popen(
         words(peer.client_netns, [sys.executable, PROBE, host,
                                   PORTS["http1"][0]]),

@@ -9,7 +9,7 @@ import subprocess
 import meshes as m
 
 from . import measure, report, sample
-from .bed import wait_for
+from .bed import HEADER, wait_for
 from .load import wrk
 from .origin import PORTS
 from .works import Work
@@ -24,6 +24,8 @@ MANY = ipaddress.ip_network("198.18.64.0/18")
 TEXT = {
     "rules": "rules on the Service that is asked, half exact paths and half "
              "prefixes; the request matches the last",
+    "headers": "rules on the Service that is asked, each for another value of "
+               "one header; the request matches the last",
     "endpoints": "endpoints of the Service that is asked (plain HTTP)",
     "routes": "HTTPRoutes in the mesh, each for a Service of its own; one of "
               "them is asked",
@@ -34,20 +36,32 @@ def _target():
     return [m.backend("http1-v1", PORT)]
 
 
-def _rule(number):
+def _path(number):
     kind = "Exact" if number % 2 else "PathPrefix"
-    return {"matches": [{"path": {"type": kind,
-                                  "value": f"/api/v1/item-{number}"}}],
-            "backendRefs": _target()}
+    return {"path": {"type": kind, "value": f"/api/v1/item-{number}"}}
+
+
+def _header(number):
+    return {"headers": [{"type": "Exact", "name": HEADER[0],
+                         "value": f"item-{number}"}]}
+
+
+def _rules(kind, match, size):
+    """HTTPRoutes with |size| rules in all; the last takes every request."""
+    every = [{"matches": [match(i)], "backendRefs": _target()}
+             for i in range(size - 1)]
+    every.append({"backendRefs": _target()})
+    name = f"{kind}-{size}"
+    return [m.http_route("mesh", f"{name}-{i}", name, every[i:i + PER_ROUTE])
+            for i in range(0, size, PER_ROUTE)]
 
 
 def rules(size):
-    """HTTPRoutes with |size| rules in all; the last takes every path."""
-    every = [_rule(i) for i in range(size - 1)]
-    every.append({"backendRefs": _target()})
-    name = f"rules-{size}"
-    return [m.http_route("mesh", f"{name}-{i}", name, every[i:i + PER_ROUTE])
-            for i in range(0, size, PER_ROUTE)]
+    return _rules("rules", _path, size)
+
+
+def headers(size):
+    return _rules("headers", _header, size)
 
 
 def endpoints(size):
@@ -118,7 +132,7 @@ class Growth:
     def _ask(self, name, seconds, connections=32):
         return wrk(self.peer.client_netns,
                    f"{self.peer.service_ip(name)}:{PORT}", "/", name,
-                   connections, seconds)
+                   connections, seconds, headers=[f"{HEADER[0]}: v1"])
 
     def _known(self, name, count):
         """Until the client's sidecar has the whole state of a Service."""
@@ -178,6 +192,10 @@ class Growth:
         return self._same_mesh("rules", rules, lambda d: len(d["rules"]),
                                {"app": "server"})
 
+    def headers(self):
+        return self._same_mesh("headers", headers, lambda d: len(d["rules"]),
+                               {"app": "server"})
+
     def endpoints(self):
         self._route_many()
         return self._same_mesh(
@@ -206,5 +224,5 @@ class Growth:
         return rows
 
     def take(self, kind):
-        return {"rules": self.rules, "endpoints": self.endpoints,
-                "routes": self.routes}[kind]()
+        return {"rules": self.rules, "headers": self.headers,
+                "endpoints": self.endpoints, "routes": self.routes}[kind]()

@@ -71,12 +71,13 @@ def parse_wrk(text, closing=False):
                 said["p999_us"] / 1e3)
 
 
-def wrk(netns, address, path, host, connections, seconds, closing=False):
+def wrk(netns, address, path, host, connections, seconds, closing=False,
+        headers=()):
     """Closed loop, HTTP/1.1, one thread."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
             "--timeout", "10s", "-s", HERE / "wrk.lua", "-H", f"Host: {host}"]
-    if closing:
-        argv += ["-H", "Connection: close"]
+    for header in [*headers, *(["Connection: close"] if closing else [])]:
+        argv += ["-H", header]
     out, cost = _timed(netns, [*argv, f"http://{address}{path}"], seconds)
     load = parse_wrk(out, closing)
     load.cost = cost

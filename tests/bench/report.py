@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From samples to rows: medians, spread, JSON, tables."""
 
+import re
 import statistics
 
 KEYS = ("peer", "work", "rps", "cpu_us", "p50_ms", "p99_ms", "p999_ms",
@@ -10,6 +11,12 @@ KEYS = ("peer", "work", "rps", "cpu_us", "p50_ms", "p99_ms", "p999_ms",
 def median(values):
     known = [v for v in values if v is not None]
     return statistics.median(known) if known else None
+
+
+def of(rows, work):
+    """The rows of a work; what grows has one row for each size."""
+    return [r for r in rows if r["work"] == work or
+            re.fullmatch(re.escape(work) + r"-\d+", r["work"])]
 
 
 def rounded(value, digits=3):
@@ -106,7 +113,7 @@ def columns_for(work):
     for start, columns in (
             ("tcp-", STREAMS), ("http1-64k", BODIES), ("http1-1m", BODIES),
             ("idle-", IDLE), ("route-change", CHANGE), ("rules", GROWTH),
-            ("routes", GROWTH), ("endpoints", GROWTH)):
+            ("headers", GROWTH), ("routes", GROWTH), ("endpoints", GROWTH)):
         if work.startswith(start):
             return columns
     return COLUMNS

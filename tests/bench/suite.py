@@ -38,8 +38,7 @@ class Suite:
                 if kind in names:
                     rows = growth.Growth(peer, self.rounds(kind),
                                          self.seconds(kind), self.say).take(kind)
-                    self._add(rows, {r["work"]: growth.TEXT[kind]
-                                     for r in rows})
+                    self._add(rows, {kind: growth.TEXT[kind]})
 
     def _add(self, rows, texts):
         self.rows += rows

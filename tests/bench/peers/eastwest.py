@@ -26,9 +26,11 @@ class Eastwest(Peer):
         # The address of the Service: no pod has it, the sidecar takes it.
         return f"{self.service_ip(door)}:{PORTS[door][0]}"
 
-    def service_ip(self, door):
-        path = self.bed.mesh.state / "objects" / f"Service_mesh_{door}.json"
-        return json.loads(path.read_text())["spec"]["clusterIP"]
+    def service_ip(self, name):
+        path = self.bed.mesh.state / "objects" / f"Service_mesh_{name}.json"
+        return wait_for(
+            lambda: json.loads(path.read_text())["spec"]["clusterIP"], 10,
+            f"an address for Service {name}")
 
     def restart(self):
         """The containers' supervisor starts them anew, as a kubelet would."""
@@ -55,7 +57,7 @@ class Eastwest(Peer):
             authority = certs.Authority((folder / "ca.crt").read_bytes(),
                                         (folder / "ca.key").read_bytes())
             path.write_bytes(b"".join(authority.issue(
-                "spiffe://cluster.local/ns/mesh/sa/client", [])))
+                "spiffe://cluster.local/ns/mesh/sa/client")))
         return path
 
     def controller(self):
