@@ -12,7 +12,6 @@ import tempfile
 from .errors import BenchError
 from .processes import run
 
-UNITS = {"s": 1, "ms": 1e3, "us": 1e6}
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -28,6 +27,8 @@ class Load:
     p999: float = None
     # Processor time of the generator, in seconds.
     cost: float = 0.0
+    # Numbers that only this kind of load has, for the JSON.
+    more: dict = dataclasses.field(default_factory=dict)
 
     @property
     def rps(self):
@@ -85,18 +86,18 @@ def wrk(netns, address, path, host, connections, seconds, closing=False,
 
 
 def parse_h2load(text):
-    """(requests that succeeded, seconds, bytes)."""
+    """(requests that succeeded, seconds that were measured, bytes)."""
     found = re.search(
-        r"finished in ([\d.]+)(s|ms|us).*?requests: .*? (\d+) done, "
+        r"finished in \S+, ([\d.]+) req/s.*?requests: .*? (\d+) done, "
         r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout"
         r".*?traffic: \S+ \((\d+)\) total", text, re.S)
     if not found:
         raise BenchError(f"h2load printed no result: {text[-500:]}")
-    good, *bad = (int(found[i]) for i in (4, 5, 6, 7))
+    good, *bad = (int(found[i]) for i in (3, 4, 5, 6))
     if not good or any(bad):
         raise BenchError(f"h2load: {good} succeeded, {bad[0]} failed, "
                          f"{bad[1]} errored, {bad[2]} timed out")
-    return (good, float(found[1]) / UNITS[found[2]], int(found[8]))
+    return good, good / float(found[1]), int(found[7])
 
 
 def parse_log(text):
@@ -134,19 +135,11 @@ def _h2load(netns, argv, seconds):
         return out, parse_log(log.read()), cost
 
 
-def h2load(netns, address, path, host, connections, streams, seconds,
-           body=None, headers=()):
-    """Closed loop, HTTP/2, one thread: each stream asks again when answered."""
-    argv = [f"-c{connections}", f"-m{streams}", f"-D{seconds}",
-            "-H", f":authority: {host}"]
-    for header in headers:
-        argv += ["-H", header]
-    if body:
-        argv += ["-d", body]
-    out, log, cost = _h2load(netns, [*argv, f"http://{address}{path}"],
-                             seconds)
-    good, took, size = parse_h2load(out)
-    return _load(good, took, size, cost, [t for _, _, t in log])
+def h2load(netns, url, host, seconds, more):
+    """Closed loop, one thread: each stream asks again when answered."""
+    argv = [f"-D{seconds}", "-H", f":authority: {host}", *more, url]
+    out, log, cost = _h2load(netns, argv, seconds)
+    return _load(*parse_h2load(out), cost, [took for _, _, took in log])
 
 
 def constant(netns, address, path, host, connections, rate, seconds):
@@ -161,8 +154,12 @@ def constant(netns, address, path, host, connections, rate, seconds):
             f"--rps={rate / connections:.6f}", "-H", f":authority: {host}"]
     out, log, cost = _h2load(netns, [*argv, f"http://{address}{path}"],
                              seconds)
-    good, took, size = parse_h2load(out)
-    return _load(good, took, size, cost, since_due(log, rate))
+    found = _load(*parse_h2load(out), cost, since_due(log, rate))
+    ordered = sorted(took for _, _, took in log)
+    found.more = {f"{name}_sent_ms": percentile(ordered, p) / 1e3
+                  for name, p in (("p50", 50), ("p99", 99), ("p999", 99.9))}
+    found.more["rate"] = rate
+    return found
 
 
 def parse_iperf(text):

@@ -53,6 +53,8 @@ def costs(samples):
         "cpu_server_us": each(lambda s: s.per_request(s.server.total)),
         "mib_per_s": each(lambda s: s.load.bytes / s.load.seconds / (1 << 20)),
         "generator_cpu_us": each(lambda s: s.per_request(s.load.cost)),
+        **{key: each(lambda s, key=key: s.load.more[key])
+           for key in samples[0].load.more},
         "rounds": len(samples),
         "rps_min": min(rates), "rps_max": max(rates),
         "cpu_us_min": min(total), "cpu_us_max": max(total)})
@@ -158,10 +160,28 @@ def ratios(rows, mine="eastwest"):
     return found
 
 
+def added(rows, mine="eastwest"):
+    """At a constant rate: what |mine| adds to the direct way's latency over
+    what each other peer adds: [(peer, p50, p99)]. A peer that adds nothing
+    can't be compared."""
+    by_peer = {r["peer"]: r for r in rows if r.get("rate")}
+    if mine not in by_peer or "direct" not in by_peer:
+        return []
+
+    def more(peer, key):
+        return by_peer[peer][key] - by_peer["direct"][key]
+    return [(peer, *(more(mine, key) / more(peer, key)
+                     for key in ("p50_ms", "p99_ms")))
+            for peer in by_peer if peer not in (mine, "direct") and
+            more(peer, "p50_ms") > 0 and more(peer, "p99_ms") > 0]
+
+
 def comparison(rows):
     """Lines below a table; none where nothing can be compared."""
     found = [f"* eastwest / {peer}: CPU {cpu:.2f}, rate {rate:.2f}"
              for peer, cpu, rate in ratios(rows)]
+    found += [f"* eastwest / {peer}, latency added to direct: p50 {p50:.2f}, "
+              f"p99 {p99:.2f}" for peer, p50, p99 in added(rows)]
     if found:
         found.append(f"* farthest round from its median: {spread(rows):.0f}% "
                      "of the CPU")

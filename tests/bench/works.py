@@ -9,6 +9,8 @@ from .origin import GRPC_MESSAGE
 FIRST, HALF = "http1-1k-32", "http1-1k-half"
 # The connections of the constant rates.
 EVEN = 16
+# Seconds in which a thousand TLS handshakes are over for every peer.
+WARM = 5
 
 
 @dataclasses.dataclass
@@ -20,8 +22,8 @@ class Work:
     run: object
     # Part of --quick?
     quick: bool = False
-    # What is counted as one.
-    unit: str = "request"
+    # Seconds of load before those that count.
+    warm: int = 0
 
 
 def _http1(path, connections, closing=False):
@@ -31,10 +33,21 @@ def _http1(path, connections, closing=False):
     return run
 
 
+def _warm(connections, seconds_before):
+    """|connections| are there, and the proxies' own, when it counts."""
+    def run(peer, seconds):
+        return load.h2load(
+            peer.client_netns, f"http://{peer.address('http1')}/", "http1",
+            seconds, ["--h1", f"-c{connections}", "-m1",
+                      f"--warm-up-time={seconds_before}"])
+    return run
+
+
 def _http2(connections, streams):
     def run(peer, seconds):
-        return load.h2load(peer.client_netns, peer.address("http2"), "/",
-                           "http2", connections, streams, seconds)
+        return load.h2load(
+            peer.client_netns, f"http://{peer.address('http2')}/", "http2",
+            seconds, [f"-c{connections}", f"-m{streams}"])
     return run
 
 
@@ -42,10 +55,11 @@ def _grpc(connections, streams):
     def run(peer, seconds):
         message = peer.folder / "message"
         message.write_bytes(GRPC_MESSAGE)
-        return load.h2load(peer.client_netns, peer.address("grpc"),
-                           "/bench.Echo/Unary", "grpc", connections, streams,
-                           seconds, message,
-                           ["content-type: application/grpc", "te: trailers"])
+        return load.h2load(
+            peer.client_netns,
+            f"http://{peer.address('grpc')}/bench.Echo/Unary", "grpc", seconds,
+            [f"-c{connections}", f"-m{streams}", "-d", message,
+             "-H", "content-type: application/grpc", "-H", "te: trailers"])
     return run
 
 
@@ -81,7 +95,7 @@ WORKS = [
     Work("http1-1k-1", "HTTP/1.1, 1 KB, 1 connection", "http1",
          _http1("/", 1)),
     Work("http1-1k-1000", "HTTP/1.1, 1 KB, 1,000 connections", "http1",
-         _http1("/", 1000)),
+         _warm(1000, WARM), warm=WARM),
     Work("http1-64k-32", "HTTP/1.1, 64 KiB, 32 connections", "http1",
          _http1("/64k", 32)),
     Work("http1-1m-8", "HTTP/1.1, 1 MiB, 8 connections", "http1",
@@ -94,7 +108,7 @@ WORKS = [
     Work("grpc-unary-32", "gRPC unary, 64 bytes each way, 4 connections with "
          "8 streams each", "grpc", _grpc(4, 8), quick=True),
     Work("tcp-up", "one TCP stream, client to server, per MiB", "tcp",
-         _stream(False), quick=True, unit="MiB"),
+         _stream(False), quick=True),
     Work("tcp-down", "one TCP stream, server to client, per MiB", "tcp",
-         _stream(True), unit="MiB"),
+         _stream(True)),
 ]
