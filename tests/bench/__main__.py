@@ -122,6 +122,7 @@ def measured(args):
                 peers[-1].start()
             for peer in peers:
                 peer.serves()
+                peer.verifies()
             suite = Suite(peers, *pace(args), say)
             suite.run(works)
             return suite, shown(suite, peers)

@@ -2,16 +2,15 @@
 """What an idle connection costs a proxy: to its app, and TLS between two."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
 from . import measure, report
 from .errors import BenchError
+from .peers.peer import HOLD
 from .processes import words
 
 COUNT = 1000
-HOLD = pathlib.Path(__file__).resolve().parent / "hold.py"
 TEXT = {"idle-plain": f"{COUNT:,} idle HTTP/1.1 connections of clients, at "
                       "the client's proxy",
         "idle-tls": f"{COUNT:,} idle mutual-TLS connections, at the server's "

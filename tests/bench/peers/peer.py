@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a peer is: two proxies in a row, and doors to knock at."""
 
+import json
+import pathlib
+import sys
+
 from ..bed import HEADER, wait_for
 from ..errors import BenchError
 from ..origin import PORTS
 from ..processes import Process, run, tree
 
+HOLD = pathlib.Path(__file__).resolve().parents[1] / "hold.py"
 # Doors of the explicit proxies, the same for all; |base| tells them apart.
 DOORS = tuple(PORTS)
 
@@ -69,6 +74,21 @@ class Peer:
         if self.by_header is not None and f"\napp: {wanted}" not in found:
             raise BenchError(f"{self.name}: expected version {wanted} of the "
                              f"app:\n{found[:300]}")
+
+    def verifies(self):
+        """Shows that the server's proxy lets nobody in without certificate."""
+        host, port, name, alpn = self.tls_target()
+        said = {"host": host, "port": port, "count": 1,
+                "tls": {"file": None, "name": name, "alpn": alpn}}
+        try:
+            run(self.bed.netns("plain", "client"),
+                [sys.executable, HOLD, json.dumps(said)], 10)
+        except BenchError as error:
+            if "refused: " in str(error):
+                return
+            raise
+        raise BenchError(f"{self.name}: a client without certificate was "
+                         "answered")
 
     def tls_target(self):
         """Where the server's proxy takes mutual TLS: (host, port, a name for
