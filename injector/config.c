@@ -47,7 +47,7 @@ static const char help_text[] =
     "webhooks\n"
     "                          are ours (eastwest-injector)\n"
     "  --certificate-lifetime SECONDS\n"
-    "                          60 to 31536000 (7776000); renewed after two "
+    "                          120 to 31536000 (7776000); renewed after two "
     "thirds\n"
     "  --kube-server URL       https://IP:PORT of the API server (that of the "
     "pod)\n"
@@ -248,8 +248,8 @@ static bool apply_kubernetes(struct ew_injector_config *c, int id,
     c->webhook_config = object_name("webhook-config", value);
     return true;
   case OPT_LIFETIME:
-    if (ew_slice_u64(ew_slice_str(value), 365 * 86400, &n) != EW_OK || n < 60)
-      bad("certificate-lifetime", value, "a number from 60 to 31536000");
+    if (ew_slice_u64(ew_slice_str(value), 365 * 86400, &n) != EW_OK || n < 120)
+      bad("certificate-lifetime", value, "a number from 120 to 31536000");
     c->certificate_lifetime_s = (uint32_t)n;
     return true;
   case OPT_NAMESPACE:

@@ -27,6 +27,7 @@ struct pod {
   struct ew_jv meta, labels, annotations, spec;
   struct ew_jv containers, init, ephemeral, volumes;
   size_t containers_n, init_n, ephemeral_n, volumes_n;
+  bool has_sidecar;
   struct ew_pod_options options;
 };
 
@@ -203,29 +204,41 @@ static bool is_sidecar(struct pod *p, const struct ew_jv *container,
          uid == EW_SIDECAR_UID;
 }
 
-/* Injected by hand, or the annotation got lost. */
-static bool no_sidecar_yet(struct pod *p, const struct ew_jv *container,
-                           bool init) {
+/* False, and |p->has_sidecar|: here it is. */
+static bool find_sidecar(struct pod *p, const struct ew_jv *container,
+                         bool init) {
   const char *name = ew_jr_str(&p->r, container, "name");
 
-  if (!name || strcmp(name, EW_NAME_SIDECAR) != 0 ||
-      !is_sidecar(p, container, init))
-    return true;
-  return decide(p, EW_VERDICT_LEFT,
-                "not injected: the pod has the container " EW_NAME_SIDECAR
-                " already");
+  p->has_sidecar = name && strcmp(name, EW_NAME_SIDECAR) == 0 &&
+                   is_sidecar(p, container, init);
+  return !p->has_sidecar;
 }
 
+/* The API server asks again about each pod that it, or another webhook, changed
+ * after us, and it does so for most of them: with both there, all is well and
+ * there is nothing to tell. With one of them somebody made the other up, or
+ * lost it. */
 static bool not_injected_yet(struct pod *p) {
   const char *version = annotation(p, EW_INJECTED_ANNOTATION);
 
+  (void)each_container(p, find_sidecar);
+  p->out->quiet = p->has_sidecar && version;
+  if (p->out->quiet)
+    return decide(p, EW_VERDICT_LEFT,
+                  "injected already (" EW_INJECTED_ANNOTATION ": %.64s)",
+                  version);
+  if (p->has_sidecar)
+    return decide(p, EW_VERDICT_LEFT,
+                  "not injected: the pod has the container " EW_NAME_SIDECAR
+                  " already, but no annotation " EW_INJECTED_ANNOTATION);
   if (version)
-    return decide(
-        p, EW_VERDICT_LEFT,
-        "not injected: it is already (annotation " EW_INJECTED_ANNOTATION
-        ": %.64s)",
-        version);
-  return each_container(p, no_sidecar_yet);
+    return decide(p, EW_VERDICT_LEFT,
+                  "not injected: it is already, says the "
+                  "annotation " EW_INJECTED_ANNOTATION
+                  ": %.64s, but there is no container " EW_NAME_SIDECAR
+                  "; remove the annotation",
+                  version);
+  return true;
 }
 
 /* ---- what would not work ---- */
@@ -470,7 +483,8 @@ void ew_patch_pod(const struct ew_inject_config *c, const struct ew_jv *pod,
     out->ops = NULL;
     decide(&p, EW_VERDICT_MALFORMED, "%s", why);
   }
-  if (out->verdict == EW_VERDICT_LEFT)
+  if (out->verdict == EW_VERDICT_LEFT &&
+      !(p.has_sidecar && out->quiet)) /* not for what is in the mesh */
     warn(&p, out->why);
 }
 

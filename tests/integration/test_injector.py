@@ -86,10 +86,13 @@ def test_the_whole_patch(injector):
 
 def test_reviewing_the_result_changes_nothing(injector):
     once = injector.inject(a_pod())
-    assert "already" in injector.left(once)
-    # Without the annotation the container tells.
-    del once["metadata"]["annotations"]
-    assert "already" in injector.left(once)
+    injector.unchanged(once)
+    # One without the other is somebody's doing.
+    lost = copy.deepcopy(once)
+    del lost["metadata"]["annotations"]
+    assert "already, but no annotation" in injector.left(lost)
+    del once["spec"]["initContainers"]
+    assert "no container eastwest-sidecar" in injector.left(once)
 
 
 def test_the_pods_own_containers_are_not_touched(injector):

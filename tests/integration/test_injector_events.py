@@ -102,12 +102,15 @@ def test_a_refusal_is_told(one, api, pod, words):
     assert message in event["message"] and words in message
 
 
-def test_already_injected_is_told(one, api):
+def test_half_injected_is_told(one, api):
     once = one.inject(named("again"))
-    assert events(api) == []
+    one.unchanged(once)  # as when the API server asks again
+    del once["spec"]["initContainers"]
     one.left(once)
     event = only_event(api)
-    assert event["reason"] == "NotInjected" and "already" in event["message"]
+    assert event["reason"] == "NotInjected"
+    assert "remove the annotation" in event["message"]
+    assert len(settled(one, api)) == 1
 
 
 def test_warnings_about_an_injected_pod_are_told(one, api):

@@ -102,7 +102,9 @@ static void test_injected_once(void **state) {
   char *again_text = json_dumps(again, 0);
   v = ask_as_is(again_text);
   assert_int_equal(review.verdict, EW_VERDICT_LEFT);
-  assert_non_null(strstr(review.why, "it is already"));
+  assert_non_null(strstr(review.why, "injected already"));
+  expect_at(v, "response.warnings", "nothing");
+  assert_false(review.tell);
   ew_review_fini(&review);
   json_decref(v);
   free(again_text);
