@@ -28,10 +28,13 @@ enum option_id {
   OPT_ACCESS_LOG,
   OPT_LOG_LEVEL,
   OPT_DRAIN_SECONDS,
+  OPT_DESTINATION_IDLE_SECONDS,
   OPT_OUTBOUND_PORT,
   OPT_INBOUND_PORT,
   OPT_STATUS_PORT,
   OPT_ADMIN_PORT,
+  OPT_GET,
+  OPT_WAIT,
   OPT_HELP,
   OPT_VERSION
 };
@@ -77,12 +80,21 @@ static const struct option_row rows[] = {
      "JSON lines on stderr (default info)"},
     {OPT_DRAIN_SECONDS, "drain-seconds", "N", "EASTWEST_DRAIN_SECONDS",
      "longest wait for open requests after SIGTERM (default 28)"},
+    {OPT_DESTINATION_IDLE_SECONDS, "destination-idle-seconds", "N",
+     "EASTWEST_DESTINATION_IDLE_SECONDS",
+     "an address that nobody used for this long is forgotten (default 300)"},
     {OPT_OUTBOUND_PORT, "outbound-port", "PORT", NULL, "default 15001"},
     {OPT_INBOUND_PORT, "inbound-port", "PORT", NULL, "default 15006"},
     {OPT_STATUS_PORT, "status-port", "PORT", NULL,
      "/ready, /live and /metrics (default 15020)"},
     {OPT_ADMIN_PORT, "admin-port", "PORT", NULL,
      "administration, loopback only (default 15000)"},
+    {OPT_GET, "get", "URL", NULL,
+     "be no proxy: ask http://IP[:PORT]/PATH, such as "
+     "http://localhost:15000/destinations, print the answer and end, with "
+     "status 0 if it is a success (2xx)"},
+    {OPT_WAIT, "wait", "SECONDS", NULL,
+     "with --get: ask again for so long until it is (default 0)"},
     {OPT_HELP, "help", NULL, NULL, "this text"},
     {OPT_VERSION, "version", NULL, NULL, "print the version"},
 };
@@ -247,6 +259,11 @@ static void apply(struct ew_config *c, const struct option_row *row,
   case OPT_DRAIN_SECONDS:
     c->drain_s = (uint32_t)number(row, value, 86400);
     break;
+  case OPT_DESTINATION_IDLE_SECONDS:
+    c->destination_idle_s = (uint32_t)number(row, value, 86400);
+    if (c->destination_idle_s == 0)
+      bad(row, value, "a number from 1 to 86400");
+    break;
   case OPT_OUTBOUND_PORT:
     c->outbound_port = (uint16_t)number(row, value, 65535);
     break;
@@ -258,6 +275,14 @@ static void apply(struct ew_config *c, const struct option_row *row,
     break;
   case OPT_ADMIN_PORT:
     c->admin_port = (uint16_t)number(row, value, 65535);
+    break;
+  case OPT_GET:
+    if (ew_get_parse(&c->get, value) != EW_OK)
+      bad(row, value, "http://IP[:PORT]/PATH, or localhost as IP");
+    c->has_get = true;
+    break;
+  case OPT_WAIT:
+    c->wait_s = (uint32_t)number(row, value, 86400);
     break;
   case OPT_HELP:
     help();
@@ -314,6 +339,7 @@ void ew_config_parse(struct ew_config *c, int argc, char **argv) {
       .status_port = 15020,
       .admin_port = 15000,
       .drain_s = 28,
+      .destination_idle_s = 300,
   };
   memset(longopts, 0, sizeof(longopts));
   for (size_t i = 0; i < ROWS; i++)
@@ -337,7 +363,8 @@ void ew_config_parse(struct ew_config *c, int argc, char **argv) {
             argv[optind]);
     exit(2);
   }
-  check(c);
+  if (!c->has_get)
+    check(c);
 }
 
 bool ew_config_is_opaque(const struct ew_config *c, uint16_t port) {
