@@ -48,7 +48,9 @@ static long long renewal_of(const struct ew_server_cert *c) {
 /* By then every replica serves with the new certificate, or its fault was seen
  * by somebody. Nothing but the old certificate can come from the old root. */
 static long long retirement_of(const struct ew_server_cert *c) {
-  return c->not_before + life_of(c) / 6;
+  long long made = c->not_before + EW_SERVER_CERT_BACKDATE_S;
+
+  return made + (c->not_after - made) / 6;
 }
 
 /* ---- writing ---- */

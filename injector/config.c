@@ -47,14 +47,15 @@ static const char help_text[] =
     "webhooks\n"
     "                          are ours (eastwest-injector)\n"
     "  --certificate-lifetime SECONDS\n"
-    "                          60 to 31536000 (7776000); renewed after two "
+    "                          120 to 31536000 (7776000); renewed after two "
     "thirds\n"
-    "  --namespace NAME        of Secret and Service ([POD_NAMESPACE],\n"
-    "                          eastwest-system)\n"
     "  --kube-server URL       https://IP:PORT of the API server (that of the "
     "pod)\n"
     "  --kube-token-file FILE, --kube-ca-file FILE\n"
     "Always:\n"
+    "  --namespace NAME        our own, of Secret and Service; its pods are "
+    "never\n"
+    "                          injected ([POD_NAMESPACE], eastwest-system)\n"
     "  --listen IP:PORT        POST /inject, HTTPS ([::]:15443)\n"
     "  --metrics-listen IP:PORT\n"
     "                          /metrics, /ready and /live ([::]:15020)\n"
@@ -247,8 +248,8 @@ static bool apply_kubernetes(struct ew_injector_config *c, int id,
     c->webhook_config = object_name("webhook-config", value);
     return true;
   case OPT_LIFETIME:
-    if (ew_slice_u64(ew_slice_str(value), 365 * 86400, &n) != EW_OK || n < 60)
-      bad("certificate-lifetime", value, "a number from 60 to 31536000");
+    if (ew_slice_u64(ew_slice_str(value), 365 * 86400, &n) != EW_OK || n < 120)
+      bad("certificate-lifetime", value, "a number from 120 to 31536000");
     c->certificate_lifetime_s = (uint32_t)n;
     return true;
   case OPT_NAMESPACE:
@@ -336,13 +337,19 @@ static void need(const void *value, const char *option) {
   exit(2);
 }
 
-static void check_kubernetes(struct ew_injector_config *c) {
+static void set_namespace(struct ew_injector_config *c) {
   const char *env = getenv("POD_NAMESPACE");
+
+  if (!c->namespace_ && env && env[0])
+    c->namespace_ = object_name("namespace", env);
+  if (!c->namespace_)
+    c->namespace_ = "eastwest-system";
+  c->inject.own_namespace = c->namespace_;
+}
+
+static void check_kubernetes(struct ew_injector_config *c) {
   char why[160] = "";
 
-  if (!c->namespace_)
-    c->namespace_ =
-        env && env[0] ? object_name("namespace", env) : "eastwest-system";
   if (!c->server.server && !ew_kube_in_cluster(&c->server, why, sizeof(why))) {
     fprintf(stderr, "eastwest-injector: --kube-server: not given, and %s\n",
             why);
@@ -359,6 +366,7 @@ static void check(struct ew_injector_config *c) {
     need(c->tls_cert, "tls-cert (or --kubernetes)");
   if (c->tls_cert)
     need(c->tls_key, "tls-key");
+  set_namespace(c);
   if (c->kubernetes)
     check_kubernetes(c);
   if (ew_pod_options_check(&c->inject.defaults, why, sizeof(why)) == EW_OK)

@@ -10,6 +10,7 @@
 #include "eastwest/base/log.h"
 #include "injector/ca_bundle.h"
 #include "injector/certificate_secret.h"
+#include "injector/events.h"
 
 /* Several API servers hear of a new root one after the other. */
 #define SETTLE_MS 5000
@@ -22,6 +23,7 @@ struct ew_injector_kube {
   struct ew_certificate *own;
   struct ew_certificate_secret *secret;
   struct ew_ca_bundle *bundle;
+  struct ew_events *events;
   char service[2][NAME_MAX_LEN];
   /* What is to be served once the API server has its root; NULL: that is what
    * is served already. */
@@ -95,6 +97,33 @@ static void on_bundle_failed(void *arg) {
   ew_series_add(k->write_faults[WRITE_CA_BUNDLE], 1);
 }
 
+/* ---- Events ---- */
+
+static void tell(struct ew_injector_kube *k, const struct ew_review *r,
+                 const char *reason, const char *what) {
+  const char *name = strchr(r->pod, '/');
+  char text[900];
+
+  snprintf(text, sizeof(text), "pod %s: %s", name ? name + 1 : "", what);
+  ew_text_tame(text);
+  ew_events_tell(k->events, &r->subject, reason, text);
+}
+
+void ew_injector_kube_tell(struct ew_injector_kube *k,
+                           const struct ew_review *r) {
+  if (!r->tell)
+    return;
+  if (r->verdict == EW_VERDICT_DENIED)
+    tell(k, r, "InjectionRefused", r->why);
+  if (r->verdict == EW_VERDICT_LEFT)
+    tell(k, r, "NotInjected", r->why);
+  for (size_t i = 0;
+       r->verdict == EW_VERDICT_INJECTED && i < json_array_size(r->warnings);
+       i++)
+    tell(k, r, "InjectionWarning",
+         json_string_value(json_array_get(r->warnings, i)));
+}
+
 /* ---- life ---- */
 
 static void make_series(struct ew_injector_kube *k, struct ew_metrics *m) {
@@ -147,6 +176,7 @@ ew_injector_kube_new(struct ew_loop *l, const struct ew_injector_config *c,
   k->kube = ew_kube_new(l, &c->server);
   ew_timer_init(l, &k->settle, on_settled);
   make_series(k, m);
+  k->events = ew_events_new(k->kube, l, m);
   if (own)
     follow_certificate(k, l, c);
   return k;
@@ -157,6 +187,7 @@ void ew_injector_kube_del(struct ew_injector_kube *k) {
     return;
   ew_certificate_secret_del(k->secret);
   ew_ca_bundle_del(k->bundle);
+  ew_events_del(k->events);
   ew_timer_stop(&k->settle);
   ew_kube_del(k->kube);
   forget_waiting(k);

@@ -56,6 +56,8 @@ static void review(struct ew_injector *i, struct ew_httpd_request *r) {
   ew_httpd_reply(r, answer.status,
                  answer.status == 200 ? "application/json" : TEXT,
                  ew_slice(answer.text, answer.n));
+  if (i->kube)
+    ew_injector_kube_tell(i->kube, &answer);
   ew_review_fini(&answer);
 }
 

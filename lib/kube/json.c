@@ -2,6 +2,7 @@
 #include "eastwest/kube/json.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "eastwest/base/base64.h"
 
@@ -39,4 +40,12 @@ char *ew_kube_secret_text(const json_t *secret, const char *key) {
 
   return in.n == 0 || in.n > EW_KUBE_SECRET_MAX ? NULL
                                                 : ew_base64_decode(in, NULL);
+}
+
+void ew_kube_time(char out[EW_KUBE_TIME]) {
+  time_t now = time(NULL);
+  struct tm tm;
+
+  gmtime_r(&now, &tm);
+  strftime(out, EW_KUBE_TIME, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }

@@ -20,6 +20,9 @@
 /* Far above what anybody trusts on purpose. */
 #define READ_MAX 64
 
+_Static_assert(EW_SERVER_CERT_BACKDATE_S == EW_X509_BACKDATE_S,
+               "the same for all certificates");
+
 /* ---- lists of certificates ---- */
 
 static STACK_OF(X509) * read_all(const char *pem) {

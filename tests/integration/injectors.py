@@ -212,6 +212,11 @@ class Injector:
             return None
         return x509.load_der_x509_certificate(der).serial_number
 
+    def unchanged(self, pod):
+        """Nothing to do, and nothing to tell."""
+        r = self.review(pod)
+        assert r == {"uid": UID, "allowed": True}, r
+
     def alive(self):
         return self.process.poll() is None
 

@@ -16,6 +16,8 @@ struct ew_server_cert {
 };
 
 #define EW_ROOTS_MAX 8
+/* |not_before| is earlier than the making, for clocks that are behind. */
+#define EW_SERVER_CERT_BACKDATE_S 60
 
 /* A new key, its certificate and its root. |old_roots| (PEM, or NULL) are
  * trusted too, as far as they are valid: at most EW_ROOTS_MAX in all. Returns

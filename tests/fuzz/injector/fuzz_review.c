@@ -3,6 +3,7 @@
 #include "injector/pod_options.c"
 #include "injector/probes.c"
 #include "injector/review.c"
+#include "injector/subject.c"
 #include "injector/template.c"
 
 #include "tests/unit/injector/json_patch.h"
