@@ -47,11 +47,17 @@ struct ew_namespace {
   struct ew_ports opaque;
 };
 
+/* Of a pod as Kubernetes has it: true or false. In manifests nobody writes
+ * which containers were added, and the labels say it. */
+#define EW_SIDECAR_MEMBER "eastwest.dev/sidecar"
+enum ew_sidecar { EW_SIDECAR_BY_LABEL, EW_SIDECAR_NO, EW_SIDECAR_YES };
+
 struct ew_pod {
   const char *const *ips;
   size_t ips_n;
   const char *service_account;
   enum ew_inject inject;
+  enum ew_sidecar sidecar;
   bool host_network;
   bool ended; /* phase Succeeded or Failed: its address may be another's now */
   bool has_opaque;
@@ -154,7 +160,8 @@ const struct ew_object *ew_objects_service_by_ip(const struct ew_objects *o,
 const struct ew_object *ew_objects_pod_by_ip(const struct ew_objects *o,
                                              const char *ip);
 
-/* Whether |pod| has a sidecar, by the rules of the injector. */
+/* Whether |pod| has a sidecar: one that is seen, else by the rules of the
+ * injector. */
 bool ew_objects_injected(const struct ew_objects *o,
                          const struct ew_object *pod);
 

@@ -344,6 +344,9 @@ static void test_injected(void **state) {
   set_namespace(o, "disabled");
   assert_false(injected(o, "", ""));
   assert_true(injected(o, "enabled", ""));
+  /* What is seen beats what labels say. */
+  assert_true(injected(o, "disabled", "},'eastwest.dev/sidecar':true,'x':{"));
+  assert_false(injected(o, "enabled", "},'eastwest.dev/sidecar':false,'x':{"));
 }
 
 static const struct ew_object *put_annotated(struct ew_objects *o,
