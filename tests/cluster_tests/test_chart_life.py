@@ -77,13 +77,17 @@ def test_a_value_that_changes(cluster, ns):
                   service(ns, "web"), pod(ns, "client", idle()))
     cluster.rolled_out(ns, "web")
     old = cluster.pod_ready(ns, "client")
-    load = Load(cluster, ns, "client", "http://web/", 40)
+    load = Load(cluster, ns, "client", "http://web/", 30)
     with Refusals(cluster, ns) as refusals:
         upgrade(cluster, "--set", "controller.logLevel=debug",
                 "--set", "injector.logLevel=debug",
                 "--set", "sidecar.accessLog=all")
     assert refusals.asked > 100 and not refusals.refused, refusals.refused[:3]
     assert bundles(cluster) == before
+    # Those that end answer what still comes to them.
+    poll("end of the old injectors", 60, lambda: len(cluster.items(
+        "pods", SYSTEM, "--selector",
+        "app.kubernetes.io/component=injector")) == 2)
     new = make_pod(cluster, ns, "new")
     assert "all" in sidecar(new)["args"]
     assert "all" not in sidecar(old)["args"]
