@@ -138,6 +138,7 @@ def test_values_of_the_sidecar_are_defaults_of_the_injector():
     assert sorted(defaults) == [
         "--default=access-log=errors", "--default=cpu-limit=2",
         "--default=cpu-request=10m", "--default=drain-seconds=60",
+        "--default=image-pull-policy=IfNotPresent",
         "--default=memory-request=16Mi",
         "--default=skip-outbound-ports=25,6000-6100", "--default=strict=true"]
 
