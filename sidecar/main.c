@@ -9,6 +9,7 @@
 #include "eastwest/net/tls_mem.h"
 #include "sidecar/admin.h"
 #include "sidecar/config.h"
+#include "sidecar/tunables.h"
 #include "sidecar/worker.h"
 
 /* Static: whatever is still open at exit stays reachable. */
@@ -32,6 +33,7 @@ static void raise_descriptor_limit(void) {
 int main(int argc, char **argv) {
   struct ew_loop *loop;
 
+  ew_tunables_apply(argv);
   ew_config_parse(&config, argc, argv);
   if (config.has_get)
     return ew_get_run(&config.get, config.wait_s);

@@ -36,8 +36,12 @@ void *ew_calloc(size_t count, size_t n) {
     count = n = 1;
   /* glibc's calloc passes by the fast lists of its malloc. Where it may get
    * fresh pages they are clear already. */
-  if (count <= SMALL / n)
-    return memset(ew_malloc(count * n), 0, count * n);
+  if (count <= SMALL / n) {
+    void *p = ew_malloc(count * n);
+    /* Or the compiler makes a calloc of the two. */
+    __asm__ volatile("" : "+r"(p));
+    return memset(p, 0, count * n);
+  }
   return ew_checked(calloc(count, n), count * n);
 }
 

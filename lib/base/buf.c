@@ -27,8 +27,9 @@ void ew_buf_release(struct ew_buf *b) {
 
 static size_t ew_buf_grown(const struct ew_buf *b, size_t need) {
   size_t cap = b->cap ? b->cap : EW_BUF_FIRST;
+  /* What outgrew a few KiB is likely to go on: fewer copies on the way. */
   while (cap < need && cap <= b->max / 2)
-    cap *= 2;
+    cap *= cap >= EW_CHUNK_MIN && cap <= b->max / 4 ? 4 : 2;
   if (cap < need || cap > b->max)
     cap = b->max;
   return cap;

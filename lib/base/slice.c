@@ -65,3 +65,12 @@ int ew_slice_u64(struct ew_slice s, uint64_t max, uint64_t *out) {
   *out = v;
   return EW_OK;
 }
+
+struct ew_slice ew_slice_decimal(char buf[EW_DECIMAL_MAX], uint64_t v) {
+  size_t i = EW_DECIMAL_MAX;
+  do {
+    buf[--i] = (char)('0' + v % 10);
+    v /= 10;
+  } while (v);
+  return ew_slice(buf + i, EW_DECIMAL_MAX - i);
+}

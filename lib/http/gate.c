@@ -29,6 +29,27 @@ static bool all_of(struct ew_slice s, int class) {
   return true;
 }
 
+#define EACH(byte) (0x0101010101010101u * (byte))
+
+/* Whether one of the 8 bytes is a control: below SP, or DEL. */
+static bool has_control(uint64_t v) {
+  uint64_t del = v ^ EACH(0x7f);
+  uint64_t low = (v - EACH(0x20)) & ~v, is_del = (del - EACH(1)) & ~del;
+  return ((low | is_del) & EACH(0x80)) != 0;
+}
+
+/* At least 8 bytes, in eights, of which the last two may overlap. */
+static bool without_controls(struct ew_slice s) {
+  uint64_t v;
+  for (size_t i = 0; i + sizeof(v) < s.n; i += sizeof(v)) {
+    memcpy(&v, s.p + i, sizeof(v));
+    if (has_control(v))
+      return false;
+  }
+  memcpy(&v, s.p + s.n - sizeof(v), sizeof(v));
+  return !has_control(v);
+}
+
 bool ew_is_token(struct ew_slice s) {
   return s.n > 0 && all_of(s, EW_OCTET_TOKEN);
 }
@@ -37,7 +58,8 @@ bool ew_is_field_value(struct ew_slice s) {
   if (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t' || s.p[s.n - 1] == ' ' ||
                   s.p[s.n - 1] == '\t'))
     return false;
-  return all_of(s, EW_OCTET_VALUE);
+  /* HT is the one control that may stand in a value. */
+  return (s.n >= 8 && without_controls(s)) || all_of(s, EW_OCTET_VALUE);
 }
 
 static bool port_ok(struct ew_slice s) {

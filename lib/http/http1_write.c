@@ -23,15 +23,6 @@ static char *put_field(char *w, struct ew_slice name, struct ew_slice value) {
   return w;
 }
 
-static struct ew_slice decimal(char buf[20], uint64_t v) {
-  size_t i = 20;
-  do {
-    buf[--i] = (char)('0' + v % 10);
-    v /= 10;
-  } while (v);
-  return ew_slice(buf + i, 20 - i);
-}
-
 static char *put_hex(char *w, size_t v) {
   int shift = 0;
   while (shift < 60 && v >> (shift + 4))
@@ -81,10 +72,10 @@ static char *put_connection(char *w, const struct ew_http1_framing *f,
 }
 
 static char *put_framing(char *w, const struct ew_http1_framing *f, bool te) {
-  char number[20];
+  char number[EW_DECIMAL_MAX];
   if (f->length)
     w = put_field(w, EW_SLICE_LIT("content-length"),
-                  decimal(number, f->content_length));
+                  ew_slice_decimal(number, f->content_length));
   if (f->chunked)
     w = put(w, EW_SLICE_LIT("transfer-encoding: chunked\r\n"));
   w = put_connection(w, f, te);

@@ -110,8 +110,8 @@ int ew_h2_head_done(struct ew_h2_stream *s, bool client, bool end,
 struct ew_h2_fields {
   nghttp2_nv nv[EW_FIELDS_MAX + 8];
   size_t n;
-  char number[24];
-  char status[16];
+  char number[EW_DECIMAL_MAX];
+  char status[EW_DECIMAL_MAX];
 };
 void ew_h2_fields_request(struct ew_h2_fields *f, const struct ew_message *m);
 void ew_h2_fields_response(struct ew_h2_fields *f, const struct ew_message *m);

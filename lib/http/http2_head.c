@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-
 #include "lib/http/http2.h"
 
 /* RFC 9113 section 8.2.3: a cookie may come in crumbs; between components it
@@ -150,13 +148,9 @@ static void put_all(struct ew_h2_fields *f, const struct ew_message *m) {
 }
 
 static void put_length(struct ew_h2_fields *f, const struct ew_message *m) {
-  int n;
-
-  if (m->body != EW_BODY_LENGTH)
-    return;
-  n = snprintf(f->number, sizeof(f->number), "%llu",
-               (unsigned long long)m->content_length);
-  put(f, EW_SLICE_LIT("content-length"), ew_slice(f->number, (size_t)n));
+  if (m->body == EW_BODY_LENGTH)
+    put(f, EW_SLICE_LIT("content-length"),
+        ew_slice_decimal(f->number, m->content_length));
 }
 
 void ew_h2_fields_request(struct ew_h2_fields *f, const struct ew_message *m) {
@@ -172,10 +166,9 @@ void ew_h2_fields_request(struct ew_h2_fields *f, const struct ew_message *m) {
 }
 
 void ew_h2_fields_response(struct ew_h2_fields *f, const struct ew_message *m) {
-  int n = snprintf(f->status, sizeof(f->status), "%d", m->status);
-
   f->n = 0;
-  put(f, EW_SLICE_LIT(":status"), ew_slice(f->status, (size_t)n));
+  put(f, EW_SLICE_LIT(":status"),
+      ew_slice_decimal(f->status, (uint64_t)m->status));
   put_all(f, m);
   if (m->status >= 200 && m->status != 204)
     put_length(f, m);

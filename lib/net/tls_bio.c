@@ -48,34 +48,48 @@ int ew_tls_lower_flush(struct ew_tls_lower *lo) {
   return EW_OK;
 }
 
-void ew_tls_lower_cork(struct ew_tls_lower *lo) {
+void ew_tls_lower_cork(struct ew_tls_lower *lo, bool single) {
   EW_BUG_ON(lo->cork || ew_tls_lower_holds(lo));
   lo->cork = true;
-  lo->corked = 0;
+  lo->through = single;
+  lo->corked = lo->left = 0;
+}
+
+/* EW_OK, or the fault that is in |err| now. */
+static int write_or_hold(struct ew_tls_lower *lo, struct ew_slice v) {
+  ptrdiff_t r = EW_EAGAIN;
+
+  if (!ew_tls_lower_holds(lo))
+    r = ew_stream_write(lo->below, &v, 1);
+  if (r < 0 && r != EW_EAGAIN) {
+    lo->err = (int)r;
+    return (int)r;
+  }
+  if (r < 0)
+    r = 0;
+  lo->left += (size_t)r;
+  EW_BUG_ON(ew_buf_append(&lo->held, ew_slice(v.p + r, v.n - (size_t)r)) !=
+            EW_OK);
+  return EW_OK;
 }
 
 ptrdiff_t ew_tls_lower_uncork(struct ew_tls_lower *lo) {
   struct ew_slice v = {ew_loop_cipher(lo->below->loop), lo->corked};
-  ptrdiff_t r;
+  int err = lo->err;
 
   lo->cork = false;
-  if (v.n == 0)
-    return 0;
-  r = ew_stream_write(lo->below, &v, 1);
-  if (r < 0 && r != EW_EAGAIN) {
-    lo->err = (int)r;
-    return r;
-  }
-  if (r < 0)
-    r = 0;
-  (void)ew_buf_append(&lo->held, ew_slice(v.p + r, v.n - (size_t)r));
-  return r;
+  if (!lo->through && v.n > 0)
+    err = write_or_hold(lo, v);
+  return err == EW_OK ? (ptrdiff_t)lo->left : err;
 }
 
-static int collect(struct ew_tls_lower *lo, const char *p, size_t n) {
-  EW_BUG_ON(n > EW_CIPHER_SIZE - lo->corked);
-  memcpy(ew_loop_cipher(lo->below->loop) + lo->corked, p, n);
-  lo->corked += n;
+static int collect(struct ew_tls_lower *lo, struct ew_slice v) {
+  EW_BUG_ON(v.n > EW_CIPHER_SIZE - lo->corked);
+  if (lo->through && write_or_hold(lo, v) != EW_OK)
+    return 0;
+  if (!lo->through)
+    memcpy(ew_loop_cipher(lo->below->loop) + lo->corked, v.p, v.n);
+  lo->corked += v.n;
   return 1;
 }
 
@@ -85,7 +99,7 @@ static int bio_write(BIO *b, const char *p, size_t n, size_t *done) {
   BIO_clear_retry_flags(b);
   *done = n;
   if (lo->cork)
-    return collect(lo, p, n);
+    return collect(lo, v);
   ptrdiff_t r = ew_tls_lower_flush(lo);
   if (r == EW_OK)
     r = ew_stream_write(lo->below, &v, 1);

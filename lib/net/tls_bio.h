@@ -13,8 +13,9 @@ struct ew_tls_lower {
   int err; /* EW_EOF or a fault of |below|; EW_OK while it works */
   /* private */
   struct ew_buf held; /* records that |below| did not take */
-  size_t corked;      /* bytes in the loop's cipher area */
-  bool cork;
+  size_t corked;      /* bytes that came since cork ... */
+  size_t left;        /* ... and that were taken */
+  bool cork, through;
 };
 
 void ew_tls_lower_init(struct ew_tls_lower *lo, struct ew_stream *below);
@@ -22,10 +23,11 @@ void ew_tls_lower_fini(struct ew_tls_lower *lo);
 /* Writes what is held. Returns EW_OK when nothing is left, EW_EAGAIN, or the
  * fault that is in |err| now. */
 int ew_tls_lower_flush(struct ew_tls_lower *lo);
-/* From here to uncork what OpenSSL writes is collected, up to EW_CIPHER_RECORDS
- * records, and OpenSSL never has to wait. Nothing may be held. */
-void ew_tls_lower_cork(struct ew_tls_lower *lo);
-/* Writes what was collected by one call and holds what was not taken. Returns
+/* From here to uncork OpenSSL never has to wait: what it writes is collected,
+ * up to EW_CIPHER_RECORDS records. With |single| no more than one record is to
+ * come, which is written at once. Nothing may be held. */
+void ew_tls_lower_cork(struct ew_tls_lower *lo, bool single);
+/* Writes what was collected by one call; what was not taken is held. Returns
  * how many bytes were taken (0 and more), or the fault that is in |err|. */
 ptrdiff_t ew_tls_lower_uncork(struct ew_tls_lower *lo);
 static inline bool ew_tls_lower_holds(const struct ew_tls_lower *lo) {

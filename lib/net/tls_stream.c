@@ -154,12 +154,16 @@ static size_t source_skip(struct source *s, size_t n) {
   return skipped;
 }
 
+/* Whether no more than |n| bytes are left. */
+static bool source_fits(const struct source *s, size_t n) {
+  size_t off = s->off, all = 0;
+  for (size_t i = s->i; i < s->count && all <= n; i++, off = 0)
+    all += s->v[i].n - off;
+  return all <= n;
+}
+
 static bool source_is_empty(const struct source *s) {
-  size_t off = s->off;
-  for (size_t i = s->i; i < s->count; i++, off = 0)
-    if (s->v[i].n > off)
-      return false;
-  return true;
+  return source_fits(s, 0);
 }
 
 /* The bytes of the next record: in place when one slice fills it, else copied
@@ -193,7 +197,7 @@ static int write_records(struct ew_tls_stream *t, struct source *src,
   size_t plain[EW_CIPHER_RECORDS], end[EW_CIPHER_RECORDS], n = 0, done;
 
   ERR_clear_error();
-  ew_tls_lower_cork(&t->lower);
+  ew_tls_lower_cork(&t->lower, source_fits(src, MAX_RECORD));
   while (n < EW_CIPHER_RECORDS) {
     struct ew_slice rec = next_record(*src, ew_loop_gather(t->w.s.loop));
     if (rec.n == 0 || SSL_write_ex(t->ssl, rec.p, rec.n, &done) != 1)

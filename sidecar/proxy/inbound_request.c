@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/proxy/inbound_request.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "sidecar/proxy/access_log.h"
 #include "sidecar/proxy/outbound_request.h"
+
+#define EW_PEER_URI "URI="
+/* SPIFFE-ID section 2.3: an id has at most 2048 bytes. */
+#define EW_PEER_ID_MAX 2048
 
 struct request {
   struct ew_exchange x;
@@ -107,9 +111,8 @@ static bool is_peer_header(struct ew_slice name) {
 /* Removes what only the mesh may say, and says it. */
 static void mark_peer(struct ew_message *m, const char *peer_id) {
   const struct ew_slice name = EW_SLICE_LIT(EW_PEER_HEADER);
-  char value[2200];
-  size_t i = 0;
-  int n;
+  char value[sizeof(EW_PEER_URI) + EW_PEER_ID_MAX];
+  size_t i = 0, n = peer_id ? strlen(peer_id) : 0;
 
   while (i < m->headers.n) {
     if (is_peer_header(m->headers.v[i].name))
@@ -117,11 +120,11 @@ static void mark_peer(struct ew_message *m, const char *peer_id) {
     else
       i++;
   }
-  if (!peer_id || !peer_id[0])
+  if (n == 0 || n > EW_PEER_ID_MAX)
     return;
-  n = snprintf(value, sizeof(value), "URI=%s", peer_id);
-  if (n > 0 && (size_t)n < sizeof(value))
-    (void)ew_message_set(m, name, ew_slice(value, (size_t)n));
+  memcpy(value, EW_PEER_URI, sizeof(EW_PEER_URI) - 1);
+  memcpy(value + sizeof(EW_PEER_URI) - 1, peer_id, n);
+  (void)ew_message_set(m, name, ew_slice(value, sizeof(EW_PEER_URI) - 1 + n));
 }
 
 /* Only the sidecar of a mesh client is believed about the version. */

@@ -150,8 +150,7 @@ static enum ew_wire wire_for(const struct ew_upstream *u,
 
 /* The receiving sidecar gives its app the version that is told here. */
 static struct ew_message *head_for(const struct ew_upstream *u,
-                                   const struct ew_bal_endpoint *e,
-                                   enum ew_wire wire,
+                                   struct ew_bal_endpoint *e, enum ew_wire wire,
                                    const struct ew_message *head) {
   struct ew_message *m = ew_message_dup(head);
   struct ew_addr to;

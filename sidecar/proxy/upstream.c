@@ -7,8 +7,11 @@
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 
-/* An endpoint's pools, made when they are first needed. */
+/* An endpoint in the form that connections are made with, and its pools; each
+ * made when it is first needed. */
 struct target {
+  struct ew_addr to;
+  bool mesh, valid;
   struct ew_pool *pools[EW_WIRES];
 };
 
@@ -62,15 +65,29 @@ void ew_upstream_unref(struct ew_upstream *u) {
   free(u);
 }
 
-int ew_upstream_address(const struct ew_upstream *u,
-                        const struct ew_bal_endpoint *e, struct ew_addr *to,
-                        bool *mesh) {
-  if (ew_addr_set(to, e->address, e->port) != EW_OK)
-    return EW_EINVAL;
+static struct target *target_of(const struct ew_upstream *u,
+                                struct ew_bal_endpoint *e) {
+  struct target *t = e->user;
+
+  if (t)
+    return t;
+  t = ew_calloc(1, sizeof(*t));
+  t->valid = ew_addr_set(&t->to, e->address, e->port) == EW_OK;
   /* What the sidecar sends to its own pod goes to the app directly: the
    * redirection leaves its user alone. */
-  *mesh = e->identity && !ew_config_is_own(u->env->config, to);
-  return EW_OK;
+  t->mesh =
+      t->valid && e->identity && !ew_config_is_own(u->env->config, &t->to);
+  e->user = t;
+  return t;
+}
+
+int ew_upstream_address(const struct ew_upstream *u, struct ew_bal_endpoint *e,
+                        struct ew_addr *to, bool *mesh) {
+  const struct target *t = target_of(u, e);
+
+  *to = t->to;
+  *mesh = t->mesh;
+  return t->valid ? EW_OK : EW_EINVAL;
 }
 
 static enum ew_wire mesh_form(enum ew_wire wire, bool mesh) {
@@ -82,20 +99,15 @@ static enum ew_wire mesh_form(enum ew_wire wire, bool mesh) {
 
 struct ew_pool *ew_upstream_pool(struct ew_upstream *u,
                                  struct ew_bal_endpoint *e, enum ew_wire wire) {
-  struct target *t = e->user;
-  struct ew_addr to;
-  bool mesh;
+  struct target *t = target_of(u, e);
 
-  if (ew_upstream_address(u, e, &to, &mesh) != EW_OK)
+  if (!t->valid)
     return NULL;
-  if (wire == EW_WIRE_MESH_HTTP1 && !mesh)
+  if (wire == EW_WIRE_MESH_HTTP1 && !t->mesh)
     wire = EW_WIRE_HTTP1;
-  wire = mesh_form(wire, mesh);
-  if (!t) {
-    t = ew_calloc(1, sizeof(*t));
-    e->user = t;
-  }
+  wire = mesh_form(wire, t->mesh);
   if (!t->pools[wire])
-    t->pools[wire] = ew_pool_new(u->env, &to, wire, mesh ? e->identity : NULL);
+    t->pools[wire] =
+        ew_pool_new(u->env, &t->to, wire, t->mesh ? e->identity : NULL);
   return t->pools[wire];
 }

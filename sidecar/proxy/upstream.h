@@ -33,8 +33,7 @@ void ew_upstream_unref(struct ew_upstream *u);
 struct ew_pool *ew_upstream_pool(struct ew_upstream *u,
                                  struct ew_bal_endpoint *e, enum ew_wire wire);
 /* How to reach |e| for a tunnel: fills |to| and whether it is by mesh TLS. */
-int ew_upstream_address(const struct ew_upstream *u,
-                        const struct ew_bal_endpoint *e, struct ew_addr *to,
-                        bool *mesh);
+int ew_upstream_address(const struct ew_upstream *u, struct ew_bal_endpoint *e,
+                        struct ew_addr *to, bool *mesh);
 
 #endif

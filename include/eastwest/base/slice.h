@@ -47,5 +47,8 @@ ptrdiff_t ew_slice_chr(struct ew_slice s, char c);
 /* Decimal digits only, no sign, no spaces. Returns EW_OK, or EW_EINVAL when
  * |s| is empty, holds another byte or is above |max|. */
 int ew_slice_u64(struct ew_slice s, uint64_t max, uint64_t *out);
+/* |v| in decimal, in |buf|: snprintf takes a thousand instructions for it. */
+#define EW_DECIMAL_MAX 20
+struct ew_slice ew_slice_decimal(char buf[EW_DECIMAL_MAX], uint64_t v);
 
 #endif

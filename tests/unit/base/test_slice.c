@@ -96,6 +96,14 @@ static void test_u64(void **state) {
   }
 }
 
+static void test_decimal(void **state) {
+  char buf[EW_DECIMAL_MAX];
+  assert_true(ew_slice_eq_str(ew_slice_decimal(buf, 0), "0"));
+  assert_true(ew_slice_eq_str(ew_slice_decimal(buf, 503), "503"));
+  assert_true(ew_slice_eq_str(ew_slice_decimal(buf, UINT64_MAX),
+                              "18446744073709551615"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_equality),
@@ -105,6 +113,7 @@ int main(void) {
       cmocka_unit_test(test_cut),
       cmocka_unit_test(test_chr),
       cmocka_unit_test(test_u64),
+      cmocka_unit_test(test_decimal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
