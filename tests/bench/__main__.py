@@ -108,7 +108,8 @@ def shown(suite, peers):
         mine = report.of(suite.rows, work)
         lines += ["", f"## {work}", "", text, "", report.table(mine)]
         lines += report.comparison(mine)
-    return "\n".join(lines)
+    lines += ["", *(f"Failed: {error}" for error in suite.errors)]
+    return "\n".join(lines).rstrip()
 
 
 def measured(args):
@@ -147,15 +148,19 @@ def main():
     if plot.write(args.plot, suite.rows, WORKS):
         say(f"plot: {args.plot}")
     say(f"took {time.monotonic() - started:.0f} s")
-    return 0
+    return 1 if suite.errors else 0
 
 
 def _interrupt(number, frame):
+    # A second one must not keep us from clearing up.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _interrupt)
     try:
         sys.exit(main())
     except BenchError as problem:

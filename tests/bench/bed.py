@@ -10,7 +10,6 @@ mesh's hub.
 import pathlib
 import resource
 import shutil
-import signal
 import tempfile
 import time
 
@@ -103,8 +102,6 @@ class Bed:
         return self
 
     def __exit__(self, *exc):
-        # A second Ctrl-C must not keep us from clearing up.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for origin in self._origins:
             origin.stop()
         self.mesh.down()

@@ -148,7 +148,7 @@ def spread(rows):
 
 def ratios(rows, mine="eastwest"):
     """CPU and rate of |mine| over each other peer's: [(peer, cpu, rps)]."""
-    by_peer = {r["peer"]: r for r in rows}
+    by_peer = {r["peer"]: r for r in rows if r["rps"]}
     own = by_peer.get(mine)
     if not own:
         return []

@@ -2,6 +2,7 @@
 """A whole run: which peer does which work when."""
 
 from . import change, growth, idle, measure, report, sample
+from .errors import BenchError
 from .load import wrk
 from .works import FIRST, HALF, WORKS, half
 
@@ -18,7 +19,7 @@ class Suite:
     def __init__(self, peers, rounds, seconds, say):
         self.peers, self.say = peers, say
         self.rounds, self.seconds = rounds, seconds
-        self.rows, self.texts = [], {}
+        self.rows, self.texts, self.errors = [], {}, []
 
     def run(self, names):
         for work in WORKS:
@@ -65,14 +66,29 @@ class Suite:
             peer.serves()
         before = {p.name: measure.largest(p.sides()) for p in able}
         samples = {p.name: [] for p in able}
-        rounds = self.rounds(work.name)
+        faults, rounds = {}, self.rounds(work.name)
         for number in range(rounds):
             for peer in able:
-                one = sample.take(peer, work, self.seconds(work.name))
-                samples[peer.name].append(one)
-                self.say(f"{work.name} {number + 1}/{rounds} {peer.name}: "
-                         f"{one.load.rps:,.0f}/s, "
-                         f"{one.per_request(one.cpu.total):.1f} us")
+                if peer.name not in faults:
+                    where = f"{work.name} {number + 1}/{rounds} {peer.name}"
+                    self._sample(peer, work, where, samples, faults)
         self.texts[work.name] = work.text
-        self.rows += [report.row(name, work.name, some, before[name])
-                      for name, some in samples.items()]
+        self.rows += [
+            report.bare(name, work.name, error=faults[name])
+            if name in faults else
+            report.row(name, work.name, some, before[name])
+            for name, some in samples.items()]
+
+    def _sample(self, peer, work, where, samples, faults):
+        """One measurement. A peer that can't do a work is out of it, and the
+        run goes on."""
+        try:
+            one = sample.take(peer, work, self.seconds(work.name))
+        except BenchError as error:
+            faults[peer.name] = str(error)
+            self.errors.append(str(error))
+            self.say(str(error))
+            return
+        samples[peer.name].append(one)
+        self.say(f"{where}: {one.load.rps:,.0f}/s, "
+                 f"{one.per_request(one.cpu.total):.1f} us")

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import meshes as m
-from bench import growth, load, measure, plot, report, sample, works
+from bench import growth, load, measure, plot, report, sample, suite, works
 from bench.errors import BenchError
 
 WRK = ('Running 1s test\nRESULT {"requests": 1000, "seconds": 2.0, '
@@ -171,6 +171,51 @@ def test_growth_makes_what_it_says():
     every = {e["addresses"][0] for s in slices for e in s["endpoints"]}
     assert len(every) == 10000
     assert sum(o["kind"] == "HTTPRoute" for o in growth.routes(100)) == 100
+
+
+class Idler:
+    """A peer without processes, for what is around the measurements."""
+    doors = ("http1",)
+
+    def __init__(self, name):
+        self.name, self.restarts = name, 0
+
+    def restart(self):
+        self.restarts += 1
+
+    def serves(self):
+        pass
+
+    def check(self):
+        pass
+
+    def sides(self):
+        return []
+
+
+def test_a_peer_that_fails_is_out_of_that_work_only(monkeypatch):
+    asked = []
+
+    def work(peer, seconds):
+        asked.append(peer.name)
+        if peer.name == "haproxy":
+            raise BenchError("wrk: 3 errors")
+        return load.Load(100, seconds, 0, 1, 2, 3)
+    monkeypatch.setattr(suite, "WORKS", [
+        works.Work("a", "text", "http1", work),
+        works.Work("b", "of TCP", "tcp", work)])
+    peers = [Idler("eastwest"), Idler("haproxy")]
+    made = suite.Suite(peers, lambda name: 2, lambda name: 4, lambda text: 0)
+    made.run(["a", "b"])
+    # Interleaved, and the failed one is not asked again.
+    assert asked == ["eastwest", "haproxy", "eastwest"]
+    assert [p.restarts for p in peers] == [1, 1]
+    good, bad = made.rows
+    assert (good["peer"], good["rps"], good["rounds"]) == ("eastwest", 25, 2)
+    assert bad["rps"] is None and "haproxy, a: wrk: 3" in bad["error"]
+    assert made.errors == [bad["error"]]
+    assert "haproxy" in report.table(made.rows)
+    assert report.comparison(made.rows) == []
 
 
 def run(*arguments):

@@ -57,7 +57,7 @@ class Envoy(Peer):
     @staticmethod
     def _cluster(name, host, port, http2=None, tls=None):
         found = {
-            "name": name, "type": "STATIC", "connect_timeout": "1s",
+            "name": name, "type": "STATIC", "connect_timeout": "30s",
             "load_assignment": {"cluster_name": name, "endpoints": [{
                 "lb_endpoints": [{"endpoint": {
                     "address": _address(host, port)}}]}]},

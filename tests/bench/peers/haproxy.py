@@ -20,7 +20,7 @@ global
   ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   ssl-default-server-options ssl-min-ver TLSv1.3 no-tls-tickets
 defaults
-  timeout connect 1s
+  timeout connect 30s
   timeout client 1h
   timeout server 1h
   timeout http-request 10s
