@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/gateway-api/conformance"
+	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
+)
+
+const (
+	namespace = "eastwest-conformance"
+	consumer  = "eastwest-conformance-consumer"
+)
+
+//go:embed manifests
+var manifests embed.FS
+
+// Each file of tests adds its own.
+var ownTests []suite.ConformanceTest
+
+// add makes a test of the suite's kind out of a function; its manifests are
+// manifests/FILE.yaml, or none.
+func add(name, description, file string, test func(*testing.T, *suite.ConformanceTestSuite)) {
+	own := suite.ConformanceTest{
+		ShortName:   name,
+		Description: description,
+		Features:    []features.FeatureName{features.SupportMesh},
+		Test:        test,
+	}
+	if file != "" {
+		own.Manifests = []string{"manifests/" + file + ".yaml"}
+	}
+	ownTests = append(ownTests, own)
+}
+
+// What the suite does not ask of a mesh, or asks of a lucky request only.
+func TestEastwest(t *testing.T) {
+	options := conformance.DefaultOptions(t)
+	options.ManifestFS = []fs.FS{&manifests}
+	options.ReportOutputPath = ""
+	options.TimeoutConfig.TestIsolation = 0
+	s, err := suite.NewConformanceTestSuite(options)
+	require.NoError(t, err)
+	s.Applier.ManifestFS = s.ManifestFS
+	mustNotEnd(t, s.Client, namespace, consumer)
+	s.Applier.MustApplyWithCleanup(t, s.Client, s.TimeoutConfig, "manifests/base.yaml", s.Cleanup)
+	kubernetes.MeshNamespacesMustBeReady(t, s.Client, s.TimeoutConfig, []string{namespace, consumer})
+	require.NoError(t, s.Run(t, ownTests))
+}
+
+// mustNotEnd waits until the last of an earlier run is gone.
+func mustNotEnd(t *testing.T, c client.Client, names ...string) {
+	err := wait.PollUntilContextTimeout(context.Background(), time.Second, 3*time.Minute, true,
+		func(ctx context.Context) (bool, error) {
+			for _, name := range names {
+				var ns corev1.Namespace
+				err := c.Get(ctx, types.NamespacedName{Name: name}, &ns)
+				if err != nil && !apierrors.IsNotFound(err) {
+					return false, err
+				}
+				if err == nil && ns.DeletionTimestamp != nil {
+					return false, nil
+				}
+			}
+			return true, nil
+		})
+	require.NoErrorf(t, err, "namespaces %v are still being deleted", names)
+}
