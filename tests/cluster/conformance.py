@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import yaml
 
@@ -90,33 +91,31 @@ class Progress:
     """Reads the program's output; shows a line for each test, and of one that
     failed its last lines."""
 
-    RESULT = re.compile(r"\s*--- (PASS|FAIL|SKIP): (Test\w+)(?:/([^/ ]+))?"
-                        r" \((\S+)s\)$")
+    RESULT = re.compile(r"=== TOLD (PASS|FAIL|SKIP) (Test\w+)/(\S+)$")
 
     def __init__(self, log):
         self._log, self._section = log, []
+        self._since = time.monotonic()
         self.counts = {}
 
     def line(self, line):
         self._log.write(line)
-        if re.match(r"=== RUN +Test\w+(/[^/]+)?$", line):
-            self._section = []
-        self._section.append(line)
-        found = self.RESULT.match(line.rstrip("\n"))
+        found = self.RESULT.match(line)
         if found:
             self._result(*found.groups())
+        elif re.match(r"=== RUN +Test\w+/[^/]+$", line):
+            self._section, self._since = [], time.monotonic()
+        self._section.append(line)
 
-    def _result(self, result, suite, test, seconds):
-        if test is None and result == "PASS":
-            return
+    def _result(self, result, suite, test):
         key = (suite, result)
-        if test is not None:
-            self.counts[key] = self.counts.get(key, 0) + 1
+        self.counts[key] = self.counts.get(key, 0) + 1
         # The suite's tests of gateways: of no use here.
         if result == "SKIP":
             return
-        print(f"{result} {suite[4:].lower():12} {test or '(set-up)'} "
-              f"{float(seconds):.1f} s", flush=True)
+        seconds = time.monotonic() - self._since
+        print(f"{result} {suite[4:].lower():12} {test} {seconds:.1f} s",
+              flush=True)
         if result == "FAIL":
             print("".join(self._section[-SECTION_LINES:]), end="", flush=True)
 

@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -20,8 +21,9 @@ func TestConformance(t *testing.T) {
 	options := conformance.DefaultOptions(t)
 	mustNotEnd(t, options.Client, suite.MeshNamespace, suite.MeshConsumerNamespace)
 	ran := map[string]bool{}
-	options.Hook = func(t *testing.T, test suite.ConformanceTest, _ *suite.ConformanceTestSuite) {
+	options.Hook = func(t *testing.T, test suite.ConformanceTest, s *suite.ConformanceTestSuite) {
 		ran[test.ShortName] = !t.Skipped()
+		tell(t, test, s)
 	}
 	conformance.RunConformanceWithOptions(t, options)
 	if part() {
@@ -34,10 +36,20 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// tell writes how a test ended, at once, for the runner.
+func tell(t *testing.T, _ suite.ConformanceTest, _ *suite.ConformanceTestSuite) {
+	result := "PASS"
+	if t.Failed() {
+		result = "FAIL"
+	} else if t.Skipped() {
+		result = "SKIP"
+	}
+	fmt.Printf("=== TOLD %s %s\n", result, t.Name())
+}
+
 // Whether only some of the tests were asked for.
 func part() bool {
-	return flag.Lookup("test.run").Value.String() != "^TestConformance$" &&
-		flag.Lookup("test.run").Value.String() != ""
+	return flag.Lookup("test.run").Value.String() != ""
 }
 
 func isMesh(test suite.ConformanceTest) bool {

@@ -53,6 +53,7 @@ func TestEastwest(t *testing.T) {
 	options.ManifestFS = []fs.FS{&manifests}
 	options.ReportOutputPath = ""
 	options.TimeoutConfig.TestIsolation = 0
+	options.Hook = tell
 	s, err := suite.NewConformanceTestSuite(options)
 	require.NoError(t, err)
 	s.Applier.ManifestFS = s.ManifestFS

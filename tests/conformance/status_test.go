@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"testing"
 
@@ -230,10 +231,11 @@ func testStatusFollows(t *testing.T, s *suite.ConformanceTestSuite) {
 
 func testXMesh(t *testing.T, s *suite.ConformanceTestSuite) {
 	var of xv1alpha1.XMesh
+	name := flag.Lookup("mesh-name").Value.String()
 	eventually(t, func() error {
-		err := s.Client.Get(context.Background(), types.NamespacedName{Name: s.MeshName}, &of)
+		err := s.Client.Get(context.Background(), types.NamespacedName{Name: name}, &of)
 		if err == nil && len(of.Status.SupportedFeatures) == 0 {
-			err = fmt.Errorf("XMesh %s has no status", s.MeshName)
+			err = fmt.Errorf("XMesh %s has no status", name)
 		}
 		return err
 	})
