@@ -10,6 +10,8 @@
 #include "eastwest/base/log.h"
 #include "eastwest/base/slice.h"
 
+#define OWN_NAMESPACE "eastwest-system"
+
 static const char help_text[] =
     "Usage: eastwest-controller --kubernetes [OPTION]...\n"
     "       eastwest-controller --manifests DIR --ca-dir DIR --token-file FILE "
@@ -28,8 +30,9 @@ static const char help_text[] =
     "pod\n"
     "  --kube-server URL       https://IP:PORT of the API server\n"
     "  --kube-token-file FILE, --kube-ca-file FILE\n"
-    "  --namespace NAME        of Secret and Lease ([POD_NAMESPACE], "
-    "eastwest-system)\n"
+    "  --namespace NAME        of Secret, Lease and the controller's own "
+    "identity\n"
+    "                          ([POD_NAMESPACE], eastwest-system)\n"
     "  --pod NAME              of this replica ([POD_NAME], host name)\n"
     "  --ca-secret NAME        tls.crt, tls.key, ca.crt; made if missing\n"
     "                          (eastwest-ca)\n"
@@ -199,7 +202,8 @@ static void need(const void *value, const char *option) {
   exit(2);
 }
 
-static void check_local(const struct ew_controller_config *c) {
+static void check_local(struct ew_controller_config *c) {
+  c->namespace_ = OWN_NAMESPACE;
   need(c->manifests_n ? c : NULL, "manifests (or --kubernetes)");
   need(c->ca_dir, "ca-dir");
   need(c->token_file, "token-file");
@@ -229,7 +233,7 @@ static void check_kubernetes(struct ew_controller_config *c) {
     exit(2);
   }
   (void)gethostname(host, sizeof(host) - 1);
-  c->namespace_ = or_else(c->namespace_, "POD_NAMESPACE", "eastwest-system");
+  c->namespace_ = or_else(c->namespace_, "POD_NAMESPACE", OWN_NAMESPACE);
   c->pod = or_else(c->pod, "POD_NAME", host);
   c->ca_secret = or_else(c->ca_secret, NULL, "eastwest-ca");
   c->lease = or_else(c->lease, NULL, "eastwest-controller");

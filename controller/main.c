@@ -43,8 +43,8 @@ static bool serve(struct controller *c) {
 
   c->issuer = ew_issuer_new(c->loop, c->ca, tokens, o->trust_domain,
                             o->certificate_lifetime_s, c->metrics);
-  c->server = ew_server_new(c->loop, &o->listen, o->trust_domain, c->ca,
-                            c->issuer, c->discovery);
+  c->server = ew_server_new(c->loop, &o->listen, o->trust_domain, o->namespace_,
+                            c->ca, c->issuer, c->discovery);
   if (!c->server)
     return false;
   ew_controller_admin_ready(c->admin);

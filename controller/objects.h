@@ -53,6 +53,7 @@ struct ew_pod {
   const char *service_account;
   enum ew_inject inject;
   bool host_network;
+  bool injected; /* annotation eastwest.dev/injected: by the webhook */
   bool ended; /* phase Succeeded or Failed: its address may be another's now */
   bool has_opaque;
   struct ew_ports opaque, skip_inbound;
@@ -118,6 +119,9 @@ struct ew_object {
 };
 
 struct ew_objects {
+  /* Where a webhook injects, labels say what is wished for now, and the
+   * annotation what was done when the pod was made. */
+  bool webhook;
   uint64_t changes; /* grows with every upsert and delete that took effect */
   struct ew_list kinds[EW_KINDS]; /* of ew_object.node */
   struct ew_strmap by_name;       /* "Kind/namespace/name" */
@@ -154,7 +158,8 @@ const struct ew_object *ew_objects_service_by_ip(const struct ew_objects *o,
 const struct ew_object *ew_objects_pod_by_ip(const struct ew_objects *o,
                                              const char *ip);
 
-/* Whether |pod| has a sidecar, by the rules of the injector. */
+/* Whether |pod| has a sidecar: by its annotation where a webhook injects, else
+ * by the rules of the injector. */
 bool ew_objects_injected(const struct ew_objects *o,
                          const struct ew_object *pod);
 

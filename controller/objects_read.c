@@ -136,6 +136,7 @@ static void ew_read_pod(struct ew_jr *r, const struct ew_jv *root,
   struct ew_jv annotations = ew_jr_obj(r, meta, "annotations");
   pod->inject = ew_read_inject(r, meta);
   pod->host_network = ew_jr_bool(r, &spec, "hostNetwork", false);
+  pod->injected = ew_jr_str(r, &annotations, "eastwest.dev/injected") != NULL;
   const char *account = ew_jr_str(r, &spec, "serviceAccountName");
   pod->service_account = account && *account ? ew_keep(o, account) : "default";
   const char *phase = ew_jr_str(r, &status, "phase");

@@ -118,7 +118,7 @@ static bool check_pods(struct ew_roots_map *r) {
 
   for (const struct ew_list *n = all->next; n != all; n = n->next) {
     const struct ew_object *pod = EW_CONTAINER(n, struct ew_object, node);
-    if (pod->u.pod.inject == EW_INJECT_ENABLED && check(r, pod->namespace_))
+    if (ew_objects_injected(r->objects, pod) && check(r, pod->namespace_))
       return true;
   }
   return false;

@@ -24,7 +24,7 @@ struct ew_server {
   struct ew_httpd *httpd;
   struct ew_tls_ctx *tls;
   struct ew_timer renew;
-  const char *trust_domain;
+  const char *trust_domain, *namespace_;
   struct ew_ca *ca;
   struct ew_issuer *issuer;
   struct ew_discovery *discovery;
@@ -35,9 +35,8 @@ static bool renew(struct ew_server *s) {
   char *chain, *key;
   struct ew_tls_ctx *fresh = NULL;
 
-  snprintf(id, sizeof(id),
-           "spiffe://%s/ns/eastwest-system/sa/eastwest-controller",
-           s->trust_domain);
+  snprintf(id, sizeof(id), "spiffe://%s/ns/%s/sa/eastwest-controller",
+           s->trust_domain, s->namespace_);
   if (ew_ca_issue(s->ca, id, OWN_LIFETIME_S, &chain, &key) == EW_OK) {
     fresh = ew_tls_ctx_new(chain, key, ew_ca_roots(s->ca), s->trust_domain, why,
                            sizeof(why));
@@ -112,7 +111,8 @@ static void on_gone(void *arg, struct ew_httpd_request *r) {
 }
 
 struct ew_server *ew_server_new(struct ew_loop *loop, const struct ew_addr *at,
-                                const char *trust_domain, struct ew_ca *ca,
+                                const char *trust_domain,
+                                const char *namespace_, struct ew_ca *ca,
                                 struct ew_issuer *issuer,
                                 struct ew_discovery *discovery) {
   static const char *const alpn[] = {"h2"};
@@ -130,6 +130,7 @@ struct ew_server *ew_server_new(struct ew_loop *loop, const struct ew_addr *at,
   int err = 0;
 
   s->trust_domain = trust_domain;
+  s->namespace_ = namespace_;
   s->ca = ca;
   s->issuer = issuer;
   s->discovery = discovery;

@@ -11,9 +11,11 @@
  * renewed when two thirds of its life are over. */
 struct ew_server;
 
-/* All must outlive it. NULL after an error in the log. */
+/* All must outlive it; |namespace_| is in our own identity. NULL after an error
+ * in the log. */
 struct ew_server *ew_server_new(struct ew_loop *loop, const struct ew_addr *at,
-                                const char *trust_domain, struct ew_ca *ca,
+                                const char *trust_domain,
+                                const char *namespace_, struct ew_ca *ca,
                                 struct ew_issuer *issuer,
                                 struct ew_discovery *discovery);
 /* The CA signs with another root: so does our own certificate from now on. */

@@ -32,6 +32,8 @@ enum option_id {
   OPT_INBOUND_PORT,
   OPT_STATUS_PORT,
   OPT_ADMIN_PORT,
+  OPT_GET,
+  OPT_WAIT,
   OPT_HELP,
   OPT_VERSION
 };
@@ -83,6 +85,12 @@ static const struct option_row rows[] = {
      "/ready, /live and /metrics (default 15020)"},
     {OPT_ADMIN_PORT, "admin-port", "PORT", NULL,
      "administration, loopback only (default 15000)"},
+    {OPT_GET, "get", "URL", NULL,
+     "be no proxy: ask http://IP[:PORT]/PATH, such as "
+     "http://localhost:15000/destinations, print the answer and end, with "
+     "status 0 if it is a success (2xx)"},
+    {OPT_WAIT, "wait", "SECONDS", NULL,
+     "with --get: ask again for so long until it is (default 0)"},
     {OPT_HELP, "help", NULL, NULL, "this text"},
     {OPT_VERSION, "version", NULL, NULL, "print the version"},
 };
@@ -259,6 +267,14 @@ static void apply(struct ew_config *c, const struct option_row *row,
   case OPT_ADMIN_PORT:
     c->admin_port = (uint16_t)number(row, value, 65535);
     break;
+  case OPT_GET:
+    if (ew_get_parse(&c->get, value) != EW_OK)
+      bad(row, value, "http://IP[:PORT]/PATH, or localhost as IP");
+    c->has_get = true;
+    break;
+  case OPT_WAIT:
+    c->wait_s = (uint32_t)number(row, value, 86400);
+    break;
   case OPT_HELP:
     help();
     break;
@@ -337,7 +353,8 @@ void ew_config_parse(struct ew_config *c, int argc, char **argv) {
             argv[optind]);
     exit(2);
   }
-  check(c);
+  if (!c->has_get)
+    check(c);
 }
 
 bool ew_config_is_opaque(const struct ew_config *c, uint16_t port) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "eastwest/net/addr.h"
+#include "sidecar/get.h"
 #include "sidecar/policy/authorize.h"
 
 enum ew_access_mode { EW_ACCESS_OFF, EW_ACCESS_ERRORS, EW_ACCESS_ALL };
@@ -38,6 +39,10 @@ struct ew_config {
   enum ew_access_mode access_log;
   uint16_t outbound_port, inbound_port, status_port, admin_port;
   uint32_t drain_s;
+  /* Instead of all that: one request. */
+  bool has_get;
+  struct ew_get get;
+  uint32_t wait_s;
 };
 
 /* Reads the options (and EASTWEST_* variables, which an option overrides).

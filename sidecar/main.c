@@ -33,6 +33,8 @@ int main(int argc, char **argv) {
   struct ew_loop *loop;
 
   ew_config_parse(&config, argc, argv);
+  if (config.has_get)
+    return ew_get_run(&config.get, config.wait_s);
   signal(SIGPIPE, SIG_IGN);
 #ifndef __SANITIZE_ADDRESS__
   (void)ew_tls_mem_init();

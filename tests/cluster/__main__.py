@@ -7,7 +7,8 @@ import signal
 import sys
 import time
 
-from . import archives, build, components, containerd, crds, network
+from . import (archives, build, components, containerd, crds, mesh,
+               network)
 from .namespaces import nsenter, start_keeper
 from .state import ClusterError, State, say, wait_for
 
@@ -38,6 +39,7 @@ def up(state, args):
     if state.pid("keeper"):
         raise ClusterError(f"a cluster '{state.name}' runs already "
                            "(end it with: down, or choose a --name)")
+    image = None if args.no_mesh else mesh.image()
     build.programs()
     build.gateway_crds()
     containerd.pause_archive()
@@ -58,6 +60,9 @@ def up(state, args):
             say(f"logs are in {state.path('logs')}")
         raise
     say(f"'{state.name}' is ready after {time.monotonic() - started:.0f} s")
+    if image:
+        mesh.install(state, image)
+        print(mesh.NEXT)
 
 
 def _ready(state):
@@ -127,6 +132,19 @@ def status(state, args):
     return 0 if found and all(found.values()) else 1
 
 
+WORDS = ("kubectl", "helm", "exec")
+
+
+def _parse(argv):
+    """What follows a program's name is the program's, options too."""
+    for i, word in enumerate(argv):
+        if word in WORDS and (i == 0 or argv[i - 1] != "--name"):
+            args = _parser().parse_args(argv[:i + 1])
+            args.words = argv[i + 1:]
+            return args
+    return _parser().parse_args(argv)
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="cluster", description="A real single-node Kubernetes in a "
@@ -134,32 +152,32 @@ def _parser():
     parser.add_argument("--name", default=None, help="tells clusters apart")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def add(name, work, text, words=False):
-        sub = commands.add_parser(name, help=text, add_help=not words)
+    def add(name, work, text):
+        sub = commands.add_parser(name, help=text)
         sub.set_defaults(work=work)
-        if words:
-            sub.add_argument("words", nargs=argparse.REMAINDER)
-        else:
+        if name not in WORDS:
             sub.add_argument("--name", dest="own_name", default=None,
                              help=argparse.SUPPRESS)
         return sub
 
-    add("up", up, "start it; builds what is missing first")
+    add("up", up, "start it and install the chart; builds what is missing "
+        "first").add_argument("--no-mesh", action="store_true",
+                              help="without the chart")
     add("down", down, "end it; nothing is left")
     add("load", load, "import OCI archives").add_argument(
         "file", nargs="+")
     add("archive", archive, "build a test image; prints the file's path"
         ).add_argument("image", choices=sorted(archives.ALL))
-    add("kubectl", _client("kubectl"), "kubectl as its admin", True)
-    add("helm", _client("helm"), "Helm as its admin", True)
+    add("kubectl", _client("kubectl"), "kubectl as its admin")
+    add("helm", _client("helm"), "Helm as its admin")
     add("kubeconfig", kubeconfig, "print the path of the admin's kubeconfig")
-    add("exec", exec_, "run a command in its network namespace", True)
+    add("exec", exec_, "run a command in its network namespace")
     add("status", status, "its processes; fails unless all live")
     return parser
 
 
 def main():
-    args = _parser().parse_args()
+    args = _parse(sys.argv[1:])
     name = (getattr(args, "own_name", None) or args.name
             or os.environ.get("EASTWEST_CLUSTER") or "default")
     try:

@@ -2,9 +2,10 @@
 """Archives of the images that tests run; loaded with containerd.load()."""
 
 import os
+import re
 
-from . import build, certs, images
-from .state import CACHE, REPOSITORY
+from . import build, certs, images, rootfs
+from .state import CACHE, REPOSITORY, ClusterError
 
 PYTHON = "/usr/bin/python3"
 STDLIB = "/usr/lib/python3.11"
@@ -62,4 +63,27 @@ def workloads():
     return build.once(path, [*servers, PYTHON, "workloads 1"], make)
 
 
-ALL = {"echo": echo, "workloads": workloads}
+def version():
+    """Of Eastwest, and the tag of its image."""
+    with open(f"{REPOSITORY}/CMakeLists.txt", encoding="utf-8") as file:
+        return re.search(r"^project\(eastwest VERSION (\S+)", file.read(),
+                         re.MULTILINE).group(1)
+
+
+def eastwest():
+    """The image that the chart installs, from build/release."""
+    path = f"{REPOSITORY}/build/images/eastwest.tar"
+    binaries = f"{REPOSITORY}/build/release/bin"
+    programs = [f"{binaries}/{name}" for name in rootfs.PROGRAMS]
+    for program in programs:
+        if not os.path.exists(program):
+            raise ClusterError(f"{program} is not built (./dev build release)")
+
+    def make():
+        images.oci_archive(path, f"localhost/eastwest:{version()}",
+                           rootfs.files(binaries), [], rootfs.USER)
+
+    return build.once(path, [*programs, rootfs.__file__, version()], make)
+
+
+ALL = {"echo": echo, "eastwest": eastwest, "workloads": workloads}

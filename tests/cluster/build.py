@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 
-from .state import CACHE, ClusterError, say
+from .state import CACHE, REPOSITORY, ClusterError, say
 
 TOOLS = f"{os.path.dirname(os.path.realpath(__file__))}/tools"
 BIN = f"{CACHE}/bin"
@@ -56,6 +56,8 @@ def once(target, sources, make):
         if os.path.isfile(source):
             with open(source, "rb") as file:
                 digest.update(file.read())
+            # Two checkouts that share the cache build the same.
+            source = os.path.relpath(source, REPOSITORY)
         digest.update(source.encode() + b"\0")
     key = digest.hexdigest()
     with _locked():
@@ -134,11 +136,13 @@ def gateway_crds():
             folder = _run_go(TOOLS, "list", "-m", "-f", "{{.Dir}}",
                              "sigs.k8s.io/gateway-api")
         folder += "/config/crd/experimental"
-        with open(target, "w", encoding="utf-8") as out:
+        # Whoever reads it now gets all of the old one or of the new one.
+        with open(f"{target}.new", "w", encoding="utf-8") as out:
             for name in sorted(os.listdir(folder)):
                 if name.endswith(".yaml") and name != "kustomization.yaml":
                     with open(f"{folder}/{name}", encoding="utf-8") as file:
                         out.write(f"---\n{file.read()}\n")
+        os.rename(f"{target}.new", target)
 
     return once(target, [f"{TOOLS}/go.mod", "crds 1"], make)
 

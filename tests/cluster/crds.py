@@ -10,16 +10,21 @@ from .namespaces import nsenter
 from .state import ClusterError
 
 
-def kubectl(state, *args, stdin=None, fail=True):
-    """The output; with fail a ClusterError where kubectl fails."""
+def client(state, program, *args, stdin=None, fail=True):
+    """The output of kubectl or helm; with fail a ClusterError where that
+    fails."""
     done = subprocess.run(
-        [*nsenter(state), f"{build.BIN}/kubectl", *args], input=stdin,
+        [*nsenter(state), f"{build.BIN}/{program}", *args], input=stdin,
         text=True, capture_output=True,
         env={**os.environ, "KUBECONFIG": state.kubeconfig})
     if done.returncode != 0 and fail:
-        raise ClusterError(f"kubectl {' '.join(args[:3])}: "
+        raise ClusterError(f"{program} {' '.join(args[:3])}: "
                            f"{done.stderr.strip()[-2000:]}")
     return done.stdout
+
+
+def kubectl(state, *args, stdin=None, fail=True):
+    return client(state, "kubectl", *args, stdin=stdin, fail=fail)
 
 
 def _dns_service():

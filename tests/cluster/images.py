@@ -13,6 +13,10 @@ import tarfile
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+class Link(str):
+    """As an entry of files: a symbolic link to this path."""
+
+
 def _blob(data):
     return {"digest": "sha256:" + hashlib.sha256(data).hexdigest(),
             "size": len(data)}
@@ -50,7 +54,12 @@ def _layer(files, folders):
         for path in sorted(wanted):
             _add(tar, path, b"", wanted[path], tarfile.DIRTYPE)
         for path in sorted(files):
-            _add(tar, path.strip("/"), *_content(files[path]))
+            if isinstance(files[path], Link):
+                info = tarfile.TarInfo(path.strip("/"))
+                info.type, info.linkname = tarfile.SYMTYPE, files[path]
+                tar.addfile(info)
+            else:
+                _add(tar, path.strip("/"), *_content(files[path]))
     return out.getvalue()
 
 
@@ -59,8 +68,9 @@ def oci_archive(path, name, files, entrypoint, user="0:0", cmd=(), env=None,
     """Writes an image with one layer to the file path.
 
     name has to be whole: host, path and tag. files maps the path in the image
-    to a path on this machine, to bytes, or to a pair of one of these and a
-    mode; folders maps paths of (empty) folders to modes. All belongs to root.
+    to a path on this machine, to bytes, to a pair of one of these and a mode,
+    or to a Link; folders maps paths of (empty) folders to modes. All belongs
+    to root.
     """
     if not re.fullmatch(r"[^/]*[.:][^/]*/[^:]+:.+|localhost/[^:]+:.+", name):
         raise ValueError(f"image {name!r}: expected HOST/PATH:TAG")

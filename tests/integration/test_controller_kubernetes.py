@@ -371,7 +371,7 @@ def test_roots_are_where_a_pod_opts_in_by_itself(world):
     m.wait_for(lambda: roots_in(world, "app"))
     world.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {
         "name": "p", "namespace": "plain",
-        "labels": {"eastwest.dev/inject": "enabled"}}, "spec": {}})
+        "annotations": {"eastwest.dev/injected": "1.0"}}, "spec": {}})
     m.wait_for(lambda: roots_in(world, "plain") == c.roots())
 
 

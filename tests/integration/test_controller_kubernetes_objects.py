@@ -64,14 +64,23 @@ def test_watch_events_reach_discovery(world):
     assert lists(world, "services") == 1
 
 
-def test_pods_have_identities(world):
-    world.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {
-        "name": "shop-1", "namespace": "app"}, "spec": {
-            "serviceAccountName": "seller", "containers": [{"name": "x"}]},
+def shop_pod(**annotations):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {
+        "name": "shop-1", "namespace": "app", "annotations": annotations},
+        "spec": {"serviceAccountName": "seller",
+                 "containers": [{"name": "x"}]},
         "status": {"phase": "Running", "podIP": "10.1.0.1",
-                   "podIPs": [{"ip": "10.1.0.1"}]}})
+                   "podIPs": [{"ip": "10.1.0.1"}]}}
+
+
+def test_pods_that_were_injected_have_identities(world):
+    # Older than the label of its namespace.
+    world.api.put(shop_pod())
     c = world.start().ready()
     with c.watch(SHOP) as w:
+        d = w.until(service())
+        assert "identity" not in d["backends"][0]["endpoints"][0]
+        world.api.put(shop_pod(**{"eastwest.dev/injected": "1.0"}))
         d = w.until(lambda d: d["backends"][0]["endpoints"][0].get("identity"))
         (e,) = d["backends"][0]["endpoints"]
         assert e["identity"] == "spiffe://cluster.local/ns/app/sa/seller"
