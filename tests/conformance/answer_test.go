@@ -165,6 +165,20 @@ func expectShares(t *testing.T, from caller, r request, want map[string]int) {
 	require.Empty(t, got, "answers of other kinds")
 }
 
+// expectAll sends requests that all versions of the app have to answer, each
+// some of them: how many is for the balancer to say.
+func expectAll(t *testing.T, from caller, host string) {
+	t.Helper()
+	probe{"", request{host: host}, answer{}}.mustHold(t, from)
+	answers, err := from.send(request{host: host}, 200)
+	require.NoError(t, err)
+	got := shares(answers)
+	for _, version := range []string{"200 v1", "200 v2", "200 v3"} {
+		require.GreaterOrEqualf(t, got[version], 20, "%s of %v", version, got)
+	}
+	require.Len(t, got, 3)
+}
+
 func mesh(t *testing.T, s *suite.ConformanceTestSuite) caller {
 	t.Helper()
 	return callerIn(t, s, namespace)
@@ -174,12 +188,12 @@ func mesh(t *testing.T, s *suite.ConformanceTestSuite) caller {
 func mustFailWith(t *testing.T, from caller, r request, status string) {
 	t.Helper()
 	try := func() error {
-		_, stderr, err := from.run(r.args(1))
+		stdout, stderr, err := from.run(r.args(1))
 		if err == nil {
 			return fmt.Errorf("was answered, expected the status %s", status)
 		}
-		if !strings.Contains(stderr, "code = "+status) {
-			return fmt.Errorf("%s, expected the status %s", lastLine(stderr), status)
+		if !strings.Contains(stdout+stderr, "code = "+status) {
+			return fmt.Errorf("%s%s, expected the status %s", stdout, stderr, status)
 		}
 		return nil
 	}

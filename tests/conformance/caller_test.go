@@ -99,7 +99,7 @@ func (r request) args(count int) []string {
 func (c caller) send(r request, count int) ([]echo.Response, error) {
 	stdout, stderr, err := c.run(r.args(count))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, lastLine(stderr))
+		return nil, fmt.Errorf("%w: %s", err, lastLine(stdout+stderr))
 	}
 	var answers []echo.Response
 	for _, part := range strings.Split(stdout, "\n\n") {

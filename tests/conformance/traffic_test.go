@@ -202,7 +202,7 @@ func testWebSocket(t *testing.T, s *suite.ConformanceTestSuite) {
 			try := func(count int) error {
 				stdout, stderr, err := from.run(ask.args(count))
 				if err != nil {
-					return fmt.Errorf("%w: %s", err, lastLine(stderr))
+					return fmt.Errorf("%w: %s", err, lastLine(stdout+stderr))
 				}
 				hosts := strings.Count(stdout, "Hostname="+x.want)
 				// Once as what was sent, once as what came back.
@@ -217,8 +217,8 @@ func testWebSocket(t *testing.T, s *suite.ConformanceTestSuite) {
 		})
 	}
 	t.Run("no rule matches", func(t *testing.T) {
-		_, stderr, err := from.run(ws("/three", nil).args(1))
+		stdout, stderr, err := from.run(ws("/three", nil).args(1))
 		require.Error(t, err)
-		require.Contains(t, stderr, "bad handshake")
+		require.Contains(t, stdout+stderr, "bad handshake")
 	})
 }
