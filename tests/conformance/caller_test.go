@@ -85,7 +85,7 @@ func (r request) args(count int) []string {
 		fmt.Sprintf("%s://%s%s", scheme, r.host, r.path),
 		fmt.Sprintf("--count=%d", count),
 	}
-	if scheme == "http" {
+	if strings.HasPrefix(scheme, "http") {
 		args = append(args, "--method="+or(r.method, "GET"))
 	}
 	for name, value := range r.headers {

@@ -19,6 +19,7 @@ import (
 // over in silence, a mesh test that it skipped, fails here.
 func TestConformance(t *testing.T) {
 	options := conformance.DefaultOptions(t)
+	mustBeInstalled(t, options.Client)
 	mustNotEnd(t, options.Client, suite.MeshNamespace, suite.MeshConsumerNamespace)
 	ran := map[string]bool{}
 	options.Hook = func(t *testing.T, test suite.ConformanceTest, s *suite.ConformanceTestSuite) {

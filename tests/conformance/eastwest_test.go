@@ -5,6 +5,7 @@ package conformance
 import (
 	"context"
 	"embed"
+	"flag"
 	"io/fs"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	xv1alpha1 "sigs.k8s.io/gateway-api/apisx/v1alpha1"
 	"sigs.k8s.io/gateway-api/conformance"
 	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
@@ -54,9 +56,11 @@ func TestEastwest(t *testing.T) {
 	options.ReportOutputPath = ""
 	options.TimeoutConfig.TestIsolation = 0
 	options.Hook = tell
+	patience = options.TimeoutConfig.MaxTimeToConsistency
 	s, err := suite.NewConformanceTestSuite(options)
 	require.NoError(t, err)
 	s.Applier.ManifestFS = s.ManifestFS
+	mustBeInstalled(t, s.Client)
 	mustNotEnd(t, s.Client, namespace, consumer)
 	s.Applier.MustApplyWithCleanup(t, s.Client, s.TimeoutConfig, "manifests/base.yaml", s.Cleanup)
 	kubernetes.MeshNamespacesMustBeReady(t, s.Client, s.TimeoutConfig, []string{namespace, consumer})
@@ -80,4 +84,15 @@ func mustNotEnd(t *testing.T, c client.Client, names ...string) {
 			return true, nil
 		})
 	require.NoErrorf(t, err, "namespaces %v are still being deleted", names)
+}
+
+// mustBeInstalled says so where there is no mesh; else each test would say it
+// in its own way.
+func mustBeInstalled(t *testing.T, c client.Client) {
+	name := flag.Lookup("mesh-name").Value.String()
+	var of xv1alpha1.XMesh
+	err := c.Get(context.Background(), types.NamespacedName{Name: name}, &of)
+	require.NoErrorf(t, err, "XMesh %q: expected one of the controller %s: is Eastwest installed?",
+		name, controllerName)
+	require.EqualValuesf(t, controllerName, of.Spec.ControllerName, "controllerName of XMesh %q", name)
 }

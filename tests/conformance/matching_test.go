@@ -3,8 +3,11 @@
 package conformance
 
 import (
+	"errors"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 )
 
@@ -97,6 +100,23 @@ func testPrecedence(t *testing.T, s *suite.ConformanceTestSuite) {
 		{"same: route that comes first", request{path: "/routes"}, answer{backend: "v2"}},
 		{"exact of a later route before prefix of an earlier one", request{path: "/later"},
 			answer{backend: "v3"}},
+	})
+	t.Run("same: older route, whatever its name", func(t *testing.T) {
+		older, err := routeOf(s, "HTTPRoute", namespace, "precedence-b")
+		require.NoError(t, err)
+		// The API tells ages in seconds.
+		eventually(t, func() error {
+			if time.Since(older.object.GetCreationTimestamp().Time) < 2*time.Second {
+				return errors.New("not yet of another second")
+			}
+			return nil
+		})
+		s.Applier.MustApplyWithCleanup(t, s.Client, s.TimeoutConfig,
+			"manifests/precedence-younger.yaml", s.CleanupTestResources)
+		expect(t, mesh(t, s), "precedence", []probe{
+			{"younger", request{path: "/younger"}, answer{backend: "v2"}},
+			{"both", request{path: "/age"}, answer{backend: "v1"}},
+		})
 	})
 }
 
