@@ -20,7 +20,7 @@ import (
 func TestConformance(t *testing.T) {
 	options := conformance.DefaultOptions(t)
 	mustBeInstalled(t, options.Client)
-	mustNotEnd(t, options.Client, suite.MeshNamespace, suite.MeshConsumerNamespace)
+	mustClear(t, options.Client, suite.MeshNamespace, suite.MeshConsumerNamespace)
 	ran := map[string]bool{}
 	options.Hook = func(t *testing.T, test suite.ConformanceTest, s *suite.ConformanceTestSuite) {
 		ran[test.ShortName] = !t.Skipped()

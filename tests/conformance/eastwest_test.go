@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -61,29 +62,26 @@ func TestEastwest(t *testing.T) {
 	require.NoError(t, err)
 	s.Applier.ManifestFS = s.ManifestFS
 	mustBeInstalled(t, s.Client)
-	mustNotEnd(t, s.Client, namespace, consumer)
+	mustClear(t, s.Client, namespace, consumer)
 	s.Applier.MustApplyWithCleanup(t, s.Client, s.TimeoutConfig, "manifests/base.yaml", s.Cleanup)
 	kubernetes.MeshNamespacesMustBeReady(t, s.Client, s.TimeoutConfig, []string{namespace, consumer})
 	require.NoError(t, s.Run(t, ownTests))
 }
 
-// mustNotEnd waits until the last of an earlier run is gone.
-func mustNotEnd(t *testing.T, c client.Client, names ...string) {
+// mustClear deletes what an interrupted run left, and waits until it is gone.
+func mustClear(t *testing.T, c client.Client, names ...string) {
 	err := wait.PollUntilContextTimeout(context.Background(), time.Second, 3*time.Minute, true,
 		func(ctx context.Context) (bool, error) {
+			gone := true
 			for _, name := range names {
-				var ns corev1.Namespace
-				err := c.Get(ctx, types.NamespacedName{Name: name}, &ns)
-				if err != nil && !apierrors.IsNotFound(err) {
-					return false, err
-				}
-				if err == nil && ns.DeletionTimestamp != nil {
-					return false, nil
+				ns := corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+				if err := c.Delete(ctx, &ns); !apierrors.IsNotFound(err) {
+					gone = false
 				}
 			}
-			return true, nil
+			return gone, nil
 		})
-	require.NoErrorf(t, err, "namespaces %v are still being deleted", names)
+	require.NoErrorf(t, err, "the namespaces %v of an earlier run can't be deleted", names)
 }
 
 // mustBeInstalled says so where there is no mesh; else each test would say it
