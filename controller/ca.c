@@ -8,17 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/bio.h>
-#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "controller/ca_x509.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
+#include "eastwest/pki/pem.h"
+#include "eastwest/pki/x509.h"
 
 #define ROOT_LIFETIME_S (10ull * 365 * 24 * 3600)
 #define PATH_MAX_LEN 4096
@@ -29,39 +28,6 @@ struct ew_ca {
   EVP_PKEY *key;
   char *roots; /* PEM: of |root|, and of others that are trusted */
 };
-
-/* ---- PEM ---- */
-
-static char *take(BIO *b) {
-  char *p;
-  long n = BIO_get_mem_data(b, &p);
-
-  return n > 0 ? ew_strndup(p, (size_t)n) : NULL;
-}
-
-static char *certificate_pem(X509 *c) {
-  BIO *b = BIO_new(BIO_s_mem());
-  char *pem = b && PEM_write_bio_X509(b, c) ? take(b) : NULL;
-
-  BIO_free(b);
-  return pem;
-}
-
-static char *key_pem(EVP_PKEY *key) {
-  BIO *b = BIO_new(BIO_s_secmem());
-  bool good = b && PEM_write_bio_PKCS8PrivateKey(b, key, NULL, NULL, 0, NULL,
-                                                 NULL) == 1;
-  char *pem = good ? take(b) : NULL;
-
-  BIO_free(b);
-  return pem;
-}
-
-static void wipe(char *pem) {
-  if (pem)
-    OPENSSL_cleanse(pem, strlen(pem));
-  free(pem);
-}
 
 /* ---- files ---- */
 
@@ -110,50 +76,12 @@ static char *read_file(const char *path, char *why, size_t why_len) {
 
 /* ---- root ---- */
 
-static X509 *certificate_of(const char *pem) {
-  BIO *b = BIO_new_mem_buf(pem, -1);
-  X509 *c = b ? PEM_read_bio_X509(b, NULL, NULL, NULL) : NULL;
-
-  BIO_free(b);
-  return c;
-}
-
-static EVP_PKEY *key_of(const char *pem) {
-  BIO *b = BIO_new_mem_buf(pem, -1);
-  EVP_PKEY *k = b ? PEM_read_bio_PrivateKey(b, NULL, NULL, NULL) : NULL;
-
-  BIO_free(b);
-  return k;
-}
-
-/* All certificates of |first| and then those of |more| that are not there yet,
- * PEM. */
-static char *join_roots(const char *first, const char *more) {
-  size_t len = strlen(first) + strlen(more) + 2;
-  char *all = ew_malloc(len);
-  BIO *b = BIO_new_mem_buf(more, -1);
-  X509 *c;
-
-  snprintf(all, len, "%s", first);
-  while (b && (c = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
-    char *pem = certificate_pem(c);
-    size_t used = strlen(all);
-    if (pem && !strstr(all, pem) && used + strlen(pem) < len)
-      memcpy(all + used, pem, strlen(pem) + 1);
-    free(pem);
-    X509_free(c);
-  }
-  BIO_free(b);
-  ERR_clear_error();
-  return all;
-}
-
 int ew_ca_make(const char *trust_domain, char **crt, char **key) {
   EVP_PKEY *k = EVP_EC_gen("P-256");
   X509 *root = k ? ew_x509_root(k, trust_domain, ROOT_LIFETIME_S) : NULL;
 
-  *crt = root ? certificate_pem(root) : NULL;
-  *key = *crt ? key_pem(k) : NULL;
+  *crt = root ? ew_pem_certificate(root) : NULL;
+  *key = *crt ? ew_pem_key(k) : NULL;
   X509_free(root);
   EVP_PKEY_free(k);
   ERR_clear_error();
@@ -181,8 +109,8 @@ struct ew_ca *ew_ca_from_pem(const char *crt, const char *key,
   const char *fault;
   char *own;
 
-  ca->root = certificate_of(crt);
-  ca->key = key_of(key);
+  ca->root = ew_pem_read_certificate(crt);
+  ca->key = ew_pem_read_key(key);
   fault = fault_of(ca);
   ERR_clear_error();
   if (fault) {
@@ -190,9 +118,9 @@ struct ew_ca *ew_ca_from_pem(const char *crt, const char *key,
     ew_ca_del(ca);
     return NULL;
   }
-  own = certificate_pem(ca->root);
+  own = ew_pem_certificate(ca->root);
   EW_BUG_ON(!own);
-  ca->roots = roots ? join_roots(own, roots) : ew_strdup(own);
+  ca->roots = roots ? ew_pem_join(own, roots) : ew_strdup(own);
   free(own);
   return ca;
 }
@@ -201,7 +129,7 @@ void ew_ca_replace(struct ew_ca *ca, struct ew_ca *fresh) {
   struct ew_ca old = *ca;
 
   *ca = *fresh;
-  ca->roots = join_roots(fresh->roots, old.roots);
+  ca->roots = ew_pem_join(fresh->roots, old.roots);
   free(fresh->roots);
   free(fresh);
   X509_free(old.root);
@@ -223,7 +151,7 @@ static bool make_files(const char *crt, const char *key,
     err = write_file(crt, crt_pem, 0644);
   if (err)
     snprintf(why, why_len, "%s: %s", crt, strerror(err));
-  wipe(key_pem_text);
+  ew_pem_wipe(key_pem_text);
   free(crt_pem);
   return err == 0;
 }
@@ -239,7 +167,7 @@ static struct ew_ca *read_files(const char *crt, const char *key, char *why,
     ca = ew_ca_from_pem(crt_pem, key_text, crt_pem, fault, sizeof(fault));
   if (fault[0])
     snprintf(why, why_len, "%s and %s: %s", crt, key, fault);
-  wipe(key_text);
+  ew_pem_wipe(key_text);
   free(crt_pem);
   return ca;
 }
@@ -295,8 +223,15 @@ static X509_REQ *read_csr(struct ew_slice csr) {
 
 static char *leaf_pem(struct ew_ca *ca, EVP_PKEY *key, const char *id,
                       uint32_t lifetime_s) {
-  X509 *c = ew_x509_leaf(key, id, lifetime_s, ca->root, ca->key);
-  char *pem = c ? certificate_pem(c) : NULL;
+  X509 *c =
+      ew_x509_leaf(key,
+                   &(struct ew_x509_leaf){.type = EW_X509_URI,
+                                          .names = &id,
+                                          .names_n = 1,
+                                          .usage = "serverAuth,clientAuth",
+                                          .lifetime_s = lifetime_s},
+                   ca->root, ca->key);
+  char *pem = c ? ew_pem_certificate(c) : NULL;
 
   X509_free(c);
   return pem;
@@ -331,7 +266,7 @@ int ew_ca_issue(struct ew_ca *ca, const char *spiffe_id, uint32_t lifetime_s,
   EVP_PKEY *k = EVP_EC_gen("P-256");
 
   *chain = k ? leaf_pem(ca, k, spiffe_id, lifetime_s) : NULL;
-  *key = *chain ? key_pem(k) : NULL;
+  *key = *chain ? ew_pem_key(k) : NULL;
   EVP_PKEY_free(k);
   ERR_clear_error();
   if (*key)

@@ -12,7 +12,6 @@
 struct ew_ca;
 
 #define EW_CSR_MAX 16384
-#define EW_CA_BACKDATE_S 60 /* for clocks that are behind */
 
 /* Reads ca.crt and ca.key (PEM) from |dir|, or makes both if neither is there
  * (the folder too). The first certificate of ca.crt signs, all are trusted: so

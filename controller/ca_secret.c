@@ -5,22 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
-#include "controller/kube_json.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
+#include "eastwest/kube/json.h"
 #include "eastwest/kube/watch.h"
+#include "eastwest/pki/pem.h"
 
-#define DATA_MAX 131072
 #define RETRY_MS 5000
 
 struct ew_ca_secret {
   struct ew_kube *kube;
   char *namespace_, *name, *trust_domain;
-  char *path, *selector;
+  char *path;
   struct ew_kube_watch *watch;
   struct ew_kube_request *create;
   struct ew_timer retry;
@@ -29,38 +26,11 @@ struct ew_ca_secret {
   void *arg;
 };
 
-static void wipe(char *s) {
-  if (s)
-    OPENSSL_cleanse(s, strlen(s));
-  free(s);
-}
-
-/* A value of Secret.data as text; NULL if it is missing or no base64. */
-static char *decode(const json_t *data, const char *name) {
-  const char *in = ew_kube_text(data, name);
-  size_t n = strlen(in);
-  char *out;
-  int len;
-
-  if (n == 0 || n > DATA_MAX || n % 4 != 0)
-    return NULL;
-  out = ew_malloc(n + 1);
-  len =
-      EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)in, (int)n);
-  if (len < 0) {
-    free(out);
-    return NULL;
-  }
-  /* Padding was decoded to NULs. */
-  out[len] = '\0';
-  return out;
-}
-
 static void on_object(void *arg, json_t *object) {
   struct ew_ca_secret *s = arg;
-  const json_t *data = json_object_get(object, "data");
-  char *crt = decode(data, "tls.crt"), *key = decode(data, "tls.key");
-  char *roots = decode(data, "ca.crt");
+  char *crt = ew_kube_secret_text(object, "tls.crt");
+  char *key = ew_kube_secret_text(object, "tls.key");
+  char *roots = ew_kube_secret_text(object, "ca.crt");
   char why[128] = "expected tls.crt and tls.key";
   struct ew_ca *ca = NULL;
 
@@ -72,7 +42,7 @@ static void on_object(void *arg, json_t *object) {
   else
     ew_log(EW_LOG_ERROR, "Secret of the CA refused",
            "namespace=%s name=%s error=%s", s->namespace_, s->name, why);
-  wipe(key);
+  ew_pem_wipe(key);
   free(crt);
   free(roots);
 }
@@ -115,7 +85,7 @@ static void create(struct ew_ca_secret *s) {
                 "name", s->name, "stringData", "tls.crt", crt, "tls.key", key,
                 "ca.crt", crt),
       NULL, &events, s);
-  wipe(key);
+  ew_pem_wipe(key);
   free(crt);
 }
 
@@ -123,14 +93,6 @@ static void on_synced(void *arg) { create(arg); }
 
 static void on_retry(struct ew_timer *t) {
   create(EW_CONTAINER(t, struct ew_ca_secret, retry));
-}
-
-static char *format(const char *fmt, const char *value) {
-  size_t len = strlen(fmt) + strlen(value) + 1;
-  char *s = ew_malloc(len);
-
-  snprintf(s, len, "%s%s", fmt, value);
-  return s;
 }
 
 struct ew_ca_secret *
@@ -149,18 +111,15 @@ ew_ca_secret_new(struct ew_kube *k, struct ew_loop *l,
   snprintf(path, sizeof(path), "/api/v1/namespaces/%s/secrets",
            opts->namespace_);
   s->path = ew_strdup(path);
-  /* With the name as field selector a Role can be limited to this one. */
-  s->selector = format("fieldSelector=metadata.name%3D", opts->name);
   s->on_ca = on_ca;
   s->arg = arg;
   ew_timer_init(l, &s->retry, on_retry);
-  s->watch =
-      ew_kube_watch_new(k, l,
-                        &(struct ew_kube_watch_opts){.path = s->path,
-                                                     .api_version = "v1",
-                                                     .kind = "Secret",
-                                                     .selector = s->selector},
-                        &events, s);
+  s->watch = ew_kube_watch_new(k, l,
+                               &(struct ew_kube_watch_opts){.path = s->path,
+                                                            .api_version = "v1",
+                                                            .kind = "Secret",
+                                                            .name = s->name},
+                               &events, s);
   return s;
 }
 
@@ -175,6 +134,5 @@ void ew_ca_secret_del(struct ew_ca_secret *s) {
   free(s->name);
   free(s->trust_domain);
   free(s->path);
-  free(s->selector);
   free(s);
 }

@@ -4,9 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "controller/kube_json.h"
+#include "eastwest/kube/json.h"
 #include "controller/status.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
@@ -34,14 +33,6 @@ struct write {
   struct ew_kube_request *request;
   char path[PATH_MAX_LEN];
 };
-
-static void now_text(char out[32]) {
-  time_t now = time(NULL);
-  struct tm tm;
-
-  gmtime_r(&now, &tm);
-  strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
 
 static bool path_of(const struct ew_object *route, char out[PATH_MAX_LEN]) {
   static const char *const plural[] = {[EW_ROUTE_GRPC] = "grpcroutes",
@@ -122,12 +113,12 @@ static void look_at(struct ew_kube_status *s, const struct ew_object *route,
 
 static void on_look(struct ew_timer *t) {
   struct ew_kube_status *s = EW_CONTAINER(t, struct ew_kube_status, look);
-  char now[32];
+  char now[EW_KUBE_TIME];
 
   s->more = false;
   if (!s->writing)
     return;
-  now_text(now);
+  ew_kube_time(now);
   for (int k = EW_KIND_HTTP_ROUTE; k <= EW_KIND_TLS_ROUTE; k++) {
     struct ew_list *it, *tmp;
     /* A write takes no object away. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "controller/kube_json.h"
+#include "eastwest/kube/json.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"

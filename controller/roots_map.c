@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/kube_json.h"
+#include "eastwest/kube/json.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
@@ -161,11 +161,10 @@ struct ew_roots_map *ew_roots_map_new(struct ew_kube *k, struct ew_loop *l,
                                       const struct ew_objects *o) {
   static const struct ew_kube_watch_events events = {on_object, on_delete,
                                                      on_synced};
-  static const struct ew_kube_watch_opts opts = {
-      .path = "/api/v1/configmaps",
-      .api_version = "v1",
-      .kind = "ConfigMap",
-      .selector = "fieldSelector=metadata.name%3D" EW_ROOTS_MAP_NAME};
+  static const struct ew_kube_watch_opts opts = {.path = "/api/v1/configmaps",
+                                                 .api_version = "v1",
+                                                 .kind = "ConfigMap",
+                                                 .name = EW_ROOTS_MAP_NAME};
   struct ew_roots_map *r = ew_calloc(1, sizeof(*r));
 
   r->kube = k;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controller/kube_json.h"
+#include "eastwest/kube/json.h"
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/list.h"

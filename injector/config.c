@@ -10,9 +10,10 @@
 #include "eastwest/base/log.h"
 
 static const char help_text[] =
-    "Usage: eastwest-injector --image IMAGE --controller ADDRESS --tls-cert "
+    "Usage: eastwest-injector --image IMAGE --controller ADDRESS --kubernetes\n"
+    "       eastwest-injector --image IMAGE --controller ADDRESS --tls-cert "
     "FILE\n"
-    "                         --tls-key FILE\n"
+    "                         --tls-key FILE [--kubernetes]\n"
     "Admission webhook: adds eastwest-init and the sidecar to pods.\n"
     "\n"
     "  --image IMAGE           of both containers\n"
@@ -29,8 +30,32 @@ static const char help_text[] =
     "                          labelled eastwest.dev/inject: enabled\n"
     "  --default NAME=VALUE    for pods without annotation eastwest.dev/NAME;\n"
     "                          may be repeated\n"
-    "  --tls-cert FILE         certificate chain of the webhook, PEM\n"
+    "Certificate of the webhook, from files that somebody else renews:\n"
+    "  --tls-cert FILE         certificate chain, PEM\n"
     "  --tls-key FILE          its key; both are read again when they change\n"
+    "or of our own, without the two:\n"
+    "  --kubernetes            made, renewed and kept in a Secret, and its "
+    "root in\n"
+    "                          the webhook's configuration; with the files: "
+    "only\n"
+    "                          Events are written\n"
+    "  --cert-secret NAME      tls.crt, tls.key, ca.crt "
+    "(eastwest-injector-tls)\n"
+    "  --service NAME          NAME.NAMESPACE.svc is what it is for\n"
+    "                          (eastwest-injector)\n"
+    "  --webhook-config NAME   MutatingWebhookConfiguration, all of whose "
+    "webhooks\n"
+    "                          are ours (eastwest-injector)\n"
+    "  --certificate-lifetime SECONDS\n"
+    "                          120 to 31536000 (7776000); renewed after two "
+    "thirds\n"
+    "  --kube-server URL       https://IP:PORT of the API server (that of the "
+    "pod)\n"
+    "  --kube-token-file FILE, --kube-ca-file FILE\n"
+    "Always:\n"
+    "  --namespace NAME        our own, of Secret and Service; its pods are "
+    "never\n"
+    "                          injected ([POD_NAMESPACE], eastwest-system)\n"
     "  --listen IP:PORT        POST /inject, HTTPS ([::]:15443)\n"
     "  --metrics-listen IP:PORT\n"
     "                          /metrics, /ready and /live ([::]:15020)\n"
@@ -48,6 +73,15 @@ enum {
   OPT_DEFAULT,
   OPT_TLS_CERT,
   OPT_TLS_KEY,
+  OPT_KUBERNETES,
+  OPT_CERT_SECRET,
+  OPT_SERVICE,
+  OPT_WEBHOOK_CONFIG,
+  OPT_LIFETIME,
+  OPT_NAMESPACE,
+  OPT_KUBE_SERVER,
+  OPT_KUBE_TOKEN_FILE,
+  OPT_KUBE_CA_FILE,
   OPT_LISTEN,
   OPT_METRICS_LISTEN,
   OPT_LOG_LEVEL,
@@ -65,6 +99,15 @@ static const struct option options[] = {
     {"default", required_argument, NULL, OPT_DEFAULT},
     {"tls-cert", required_argument, NULL, OPT_TLS_CERT},
     {"tls-key", required_argument, NULL, OPT_TLS_KEY},
+    {"kubernetes", no_argument, NULL, OPT_KUBERNETES},
+    {"cert-secret", required_argument, NULL, OPT_CERT_SECRET},
+    {"service", required_argument, NULL, OPT_SERVICE},
+    {"webhook-config", required_argument, NULL, OPT_WEBHOOK_CONFIG},
+    {"certificate-lifetime", required_argument, NULL, OPT_LIFETIME},
+    {"namespace", required_argument, NULL, OPT_NAMESPACE},
+    {"kube-server", required_argument, NULL, OPT_KUBE_SERVER},
+    {"kube-token-file", required_argument, NULL, OPT_KUBE_TOKEN_FILE},
+    {"kube-ca-file", required_argument, NULL, OPT_KUBE_CA_FILE},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"metrics-listen", required_argument, NULL, OPT_METRICS_LISTEN},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -175,7 +218,60 @@ static void parse_default_pair(struct ew_injector_config *c,
   free(text);
 }
 
+/* DNS labels, as names of Kubernetes' objects are: they become parts of paths
+ * and of the names in the certificate. */
+static const char *object_name(const char *option, const char *value) {
+  size_t n = strlen(value);
+
+  if (n == 0 || n > 253 || value[0] == '-' || value[0] == '.' ||
+      strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-.") != n)
+    bad(option, value, "a name of lowercase letters, digits, '-' and '.'");
+  return value;
+}
+
+/* Those that concern Kubernetes; false: none of them. */
+static bool apply_kubernetes(struct ew_injector_config *c, int id,
+                             const char *value) {
+  uint64_t n;
+
+  switch (id) {
+  case OPT_KUBERNETES:
+    c->kubernetes = true;
+    return true;
+  case OPT_CERT_SECRET:
+    c->cert_secret = object_name("cert-secret", value);
+    return true;
+  case OPT_SERVICE:
+    c->service = object_name("service", value);
+    return true;
+  case OPT_WEBHOOK_CONFIG:
+    c->webhook_config = object_name("webhook-config", value);
+    return true;
+  case OPT_LIFETIME:
+    if (ew_slice_u64(ew_slice_str(value), 365 * 86400, &n) != EW_OK || n < 120)
+      bad("certificate-lifetime", value, "a number from 120 to 31536000");
+    c->certificate_lifetime_s = (uint32_t)n;
+    return true;
+  case OPT_NAMESPACE:
+    c->namespace_ = object_name("namespace", value);
+    return true;
+  case OPT_KUBE_SERVER:
+    c->server.server = value;
+    return true;
+  case OPT_KUBE_TOKEN_FILE:
+    c->server.token_file = value;
+    return true;
+  case OPT_KUBE_CA_FILE:
+    c->server.ca_file = value;
+    return true;
+  default:
+    return false;
+  }
+}
+
 static void apply(struct ew_injector_config *c, int id, const char *value) {
+  if (apply_kubernetes(c, id, value))
+    return;
   switch (id) {
   case OPT_IMAGE:
     parse_default(c, "image", "image", value);
@@ -241,13 +337,38 @@ static void need(const void *value, const char *option) {
   exit(2);
 }
 
+static void set_namespace(struct ew_injector_config *c) {
+  const char *env = getenv("POD_NAMESPACE");
+
+  if (!c->namespace_ && env && env[0])
+    c->namespace_ = object_name("namespace", env);
+  if (!c->namespace_)
+    c->namespace_ = "eastwest-system";
+  c->inject.own_namespace = c->namespace_;
+}
+
+static void check_kubernetes(struct ew_injector_config *c) {
+  char why[160] = "";
+
+  if (!c->server.server && !ew_kube_in_cluster(&c->server, why, sizeof(why))) {
+    fprintf(stderr, "eastwest-injector: --kube-server: not given, and %s\n",
+            why);
+    exit(2);
+  }
+}
+
 static void check(struct ew_injector_config *c) {
   char why[320];
 
   need(c->inject.defaults.v[EW_POD_IMAGE][0] ? c : NULL, "image");
   need(c->controller[0] ? c : NULL, "controller");
-  need(c->tls_cert, "tls-cert");
-  need(c->tls_key, "tls-key");
+  if (c->tls_key || !c->kubernetes)
+    need(c->tls_cert, "tls-cert (or --kubernetes)");
+  if (c->tls_cert)
+    need(c->tls_key, "tls-key");
+  set_namespace(c);
+  if (c->kubernetes)
+    check_kubernetes(c);
   if (ew_pod_options_check(&c->inject.defaults, why, sizeof(why)) == EW_OK)
     return;
   fprintf(stderr, "eastwest-injector: --default: %s\n", why);
@@ -258,8 +379,12 @@ void ew_injector_config_parse(struct ew_injector_config *c, int argc,
                               char **argv) {
   int id;
 
-  *c = (struct ew_injector_config){.inject = {.trust_domain = "cluster.local",
-                                              .token_audience = "eastwest"}};
+  *c = (struct ew_injector_config){
+      .inject = {.trust_domain = "cluster.local", .token_audience = "eastwest"},
+      .cert_secret = "eastwest-injector-tls",
+      .service = "eastwest-injector",
+      .webhook_config = "eastwest-injector",
+      .certificate_lifetime_s = 90 * 86400};
   c->inject.controller = c->controller;
   ew_pod_options_init(&c->inject.defaults);
   parse_addr("listen", "[::]:15443", &c->listen);

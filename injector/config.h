@@ -2,13 +2,18 @@
 #ifndef EASTWEST_INJECTOR_CONFIG_H
 #define EASTWEST_INJECTOR_CONFIG_H
 
+#include "eastwest/kube/client.h"
 #include "eastwest/net/addr.h"
 #include "injector/template.h"
 
 struct ew_injector_config {
   struct ew_inject_config inject; /* its controller points to |controller| */
   char controller[EW_ADDR_STR];
-  const char *tls_cert, *tls_key;
+  const char *tls_cert, *tls_key; /* NULL: a certificate of our own */
+  bool kubernetes;
+  struct ew_kube_opts server;
+  const char *namespace_, *cert_secret, *service, *webhook_config;
+  uint32_t certificate_lifetime_s;
   struct ew_addr listen, metrics;
 };
 

@@ -15,7 +15,9 @@
 #define EW_WARNING_MAX 240u
 #define EW_UID_MAX ((uint64_t)INT64_MAX)
 #define EW_MIRROR_ANNOTATION "kubernetes.io/config.mirror"
-#define EW_ZONE_LABEL "topology.kubernetes.io/zone"
+#define EW_OS_LABEL "kubernetes.io/os"
+#define EW_PORTS_MAX 1000u
+#define EW_POD_PULL_SECRETS_MAX 100u
 
 struct pod {
   const struct ew_inject_config *c;
@@ -25,6 +27,7 @@ struct pod {
   struct ew_jv meta, labels, annotations, spec;
   struct ew_jv containers, init, ephemeral, volumes;
   size_t containers_n, init_n, ephemeral_n, volumes_n;
+  bool has_sidecar;
   struct ew_pod_options options;
 };
 
@@ -46,8 +49,7 @@ json_t *ew_text_value(const char *s) {
   return v;
 }
 
-/* Texts of pods end up in terminals. */
-static void tame(char *s) {
+void ew_text_tame(char *s) {
   for (; *s; s++)
     if ((unsigned char)*s < 0x20 || *s == 0x7f)
       *s = '?';
@@ -60,7 +62,7 @@ static void warn(void *arg, const char *text) {
   if (json_array_size(p->out->warnings) >= EW_WARNINGS_MAX)
     return;
   snprintf(cut, sizeof(cut), "eastwest: %s", text);
-  tame(cut);
+  ew_text_tame(cut);
   EW_BUG_ON(json_array_append_new(p->out->warnings, ew_text_value(cut)) != 0);
 }
 
@@ -76,7 +78,7 @@ static bool decide(struct pod *p, enum ew_verdict verdict, const char *fmt,
   va_start(ap, fmt);
   vsnprintf(p->out->why, sizeof(p->out->why), fmt, ap);
   va_end(ap);
-  tame(p->out->why);
+  ew_text_tame(p->out->why);
   return false;
 }
 
@@ -133,39 +135,62 @@ static const char *annotation(struct pod *p, const char *name) {
   return ew_jr_str(&p->r, &p->annotations, name);
 }
 
+/* Left alone because somebody wants it so. */
+static bool leave_quietly(struct pod *p, const char *why) {
+  p->out->quiet = true;
+  return decide(p, EW_VERDICT_LEFT, "not injected: %s", why);
+}
+
+/* The value of label or annotation |kind|, in |text|; false if it is neither
+ * enabled nor disabled. */
+static bool is_choice(struct pod *p, const char *kind, const char *text) {
+  if (!text || strcmp(text, "enabled") == 0 || strcmp(text, "disabled") == 0)
+    return true;
+  return decide(p, EW_VERDICT_DENIED,
+                "%s " EW_INJECT_LABEL
+                ": \"%.64s\": expected enabled or disabled",
+                kind, text);
+}
+
 static bool opted_in(struct pod *p) {
   const char *label = ew_jr_str(&p->r, &p->labels, EW_INJECT_LABEL);
+  const char *note = annotation(p, EW_INJECT_LABEL);
 
   if (label && strcmp(label, "disabled") == 0)
-    return decide(p, EW_VERDICT_LEFT,
-                  "not injected: the pod's label " EW_INJECT_LABEL
-                  " is disabled");
-  if (label && strcmp(label, "enabled") != 0)
-    return decide(p, EW_VERDICT_DENIED,
-                  "label " EW_INJECT_LABEL
-                  ": \"%.64s\": expected enabled or disabled",
-                  label);
+    return leave_quietly(p, "the pod's label " EW_INJECT_LABEL " is disabled");
+  if (!is_choice(p, "label", label) || !is_choice(p, "annotation", note))
+    return false;
+  /* Only to leave: the API server asks by labels. */
+  if (note && strcmp(note, "disabled") == 0)
+    return leave_quietly(p, "the pod's annotation " EW_INJECT_LABEL
+                            " is disabled");
   if (!label && p->c->by_pod_label)
-    return decide(p, EW_VERDICT_LEFT,
-                  "not injected: the pod has no label " EW_INJECT_LABEL
-                  ": enabled");
+    return leave_quietly(p,
+                         "the pod has no label " EW_INJECT_LABEL ": enabled");
   return true;
 }
 
-static bool can_be_redirected(struct pod *p) {
+static bool is_for_windows(struct pod *p) {
   struct ew_jv os = ew_jr_obj(&p->r, &p->spec, "os");
-  const char *os_name = ew_jr_str(&p->r, &os, "name");
+  struct ew_jv selector = ew_jr_obj(&p->r, &p->spec, "nodeSelector");
+  const char *name = ew_jr_str(&p->r, &os, "name");
+  const char *node = ew_jr_str(&p->r, &selector, EW_OS_LABEL);
 
+  return (name && strcmp(name, "linux") != 0) ||
+         (node && strcmp(node, "linux") != 0);
+}
+
+static bool can_be_redirected(struct pod *p) {
   if (ew_jr_bool(&p->r, &p->spec, "hostNetwork", false))
     return decide(p, EW_VERDICT_LEFT,
                   "not injected: the pod is in the network of its node "
                   "(hostNetwork)");
   if (annotation(p, EW_MIRROR_ANNOTATION))
+    return leave_quietly(p, "the pod is defined by a file of its node");
+  if (is_for_windows(p))
     return decide(p, EW_VERDICT_LEFT,
-                  "not injected: the pod is defined by a file of its node");
-  if (os_name && strcmp(os_name, "linux") != 0)
-    return decide(p, EW_VERDICT_LEFT,
-                  "not injected: the pod is not for Linux (spec.os)");
+                  "not injected: the pod is not for Linux (spec.os, or "
+                  "nodeSelector " EW_OS_LABEL ")");
   return true;
 }
 
@@ -179,32 +204,68 @@ static bool is_sidecar(struct pod *p, const struct ew_jv *container,
          uid == EW_SIDECAR_UID;
 }
 
-/* Injected by hand, or the annotation got lost. */
-static bool no_sidecar_yet(struct pod *p, const struct ew_jv *container,
-                           bool init) {
+/* False, and |p->has_sidecar|: here it is. */
+static bool find_sidecar(struct pod *p, const struct ew_jv *container,
+                         bool init) {
   const char *name = ew_jr_str(&p->r, container, "name");
 
-  if (!name || strcmp(name, EW_NAME_SIDECAR) != 0 ||
-      !is_sidecar(p, container, init))
-    return true;
-  return decide(p, EW_VERDICT_LEFT,
-                "not injected: the pod has the container " EW_NAME_SIDECAR
-                " already");
+  p->has_sidecar = name && strcmp(name, EW_NAME_SIDECAR) == 0 &&
+                   is_sidecar(p, container, init);
+  return !p->has_sidecar;
 }
 
+/* The API server asks again about each pod that it, or another webhook, changed
+ * after us, and it does so for most of them: with both there, all is well and
+ * there is nothing to tell. With one of them somebody made the other up, or
+ * lost it. */
 static bool not_injected_yet(struct pod *p) {
   const char *version = annotation(p, EW_INJECTED_ANNOTATION);
 
+  (void)each_container(p, find_sidecar);
+  p->out->quiet = p->has_sidecar && version;
+  if (p->out->quiet)
+    return decide(p, EW_VERDICT_LEFT,
+                  "injected already (" EW_INJECTED_ANNOTATION ": %.64s)",
+                  version);
+  if (p->has_sidecar)
+    return decide(p, EW_VERDICT_LEFT,
+                  "not injected: the pod has the container " EW_NAME_SIDECAR
+                  " already, but no annotation " EW_INJECTED_ANNOTATION);
   if (version)
-    return decide(
-        p, EW_VERDICT_LEFT,
-        "not injected: it is already (annotation " EW_INJECTED_ANNOTATION
-        ": %.64s)",
-        version);
-  return each_container(p, no_sidecar_yet);
+    return decide(p, EW_VERDICT_LEFT,
+                  "not injected: it is already, says the "
+                  "annotation " EW_INJECTED_ANNOTATION
+                  ": %.64s, but there is no container " EW_NAME_SIDECAR
+                  "; remove the annotation",
+                  version);
+  return true;
 }
 
 /* ---- what would not work ---- */
+
+static bool is_port_taken(uint64_t port) {
+  return port == 15000 || port == 15001 || port == 15006 || port == 15020;
+}
+
+static bool ports_are_free(struct pod *p, const struct ew_jv *container,
+                           const char *name) {
+  size_t n;
+  struct ew_jv ports = ew_jr_list(&p->r, container, "ports", EW_PORTS_MAX, &n);
+
+  for (size_t i = 0; i < n; i++) {
+    struct ew_jv one = ew_jr_item(&p->r, &ports, i);
+    const char *protocol = ew_jr_str(&p->r, &one, "protocol");
+    uint64_t port = ew_jr_u64(&p->r, &one, "containerPort", 1, 65535, 1);
+    if (is_port_taken(port) && (!protocol || strcmp(protocol, "TCP") == 0))
+      return decide(
+          p, EW_VERDICT_DENIED,
+          "container %.64s: containerPort %u: the sidecar listens "
+          "there; expected another port, or the pod's label " EW_INJECT_LABEL
+          ": disabled",
+          name ? name : "", (unsigned)port);
+  }
+  return true;
+}
 
 static bool is_compatible(struct pod *p, const struct ew_jv *container,
                           bool init) {
@@ -224,7 +285,7 @@ static bool is_compatible(struct pod *p, const struct ew_jv *container,
                   "container %.64s: securityContext.runAsUser: 2140: expected "
                   "another user: what this one sends is not redirected",
                   name ? name : "");
-  return true;
+  return ports_are_free(p, container, name);
 }
 
 static bool pod_is_compatible(struct pod *p) {
@@ -257,7 +318,8 @@ static void warn_of_unknown(struct pod *p) {
     const char *key = json_object_iter_key(it);
     char text[200];
     bool known = false;
-    if (strncmp(key, EW_ANNOTATION_PREFIX, prefix) != 0)
+    if (strncmp(key, EW_ANNOTATION_PREFIX, prefix) != 0 ||
+        strcmp(key, EW_INJECT_LABEL) == 0)
       continue;
     for (int i = 0; i < EW_POD_OPTIONS; i++)
       known |=
@@ -309,6 +371,38 @@ static void add_containers(struct pod *p, const char *probes) {
     add_op(p, "/spec/initContainers/1", sidecar);
   } else {
     add_op(p, "/spec/initContainers", json_pack("[o,o]", init, sidecar));
+  }
+}
+
+static bool has_pull_secret(struct pod *p, const struct ew_jv *list, size_t n,
+                            struct ew_slice name) {
+  for (size_t i = 0; i < n; i++) {
+    struct ew_jv one = ew_jr_item(&p->r, list, i);
+    const char *s = ew_jr_str(&p->r, &one, "name");
+    if (s && ew_slice_eq_str(name, s))
+      return true;
+  }
+  return false;
+}
+
+/* The first one makes the list if there is none. */
+static void add_pull_secrets(struct pod *p) {
+  struct ew_slice rest = ew_slice_str(p->options.v[EW_POD_IMAGE_PULL_SECRETS]);
+  size_t n;
+  struct ew_jv list = ew_jr_list(&p->r, &p->spec, "imagePullSecrets",
+                                 EW_POD_PULL_SECRETS_MAX, &n);
+  bool empty = n == 0;
+
+  while (rest.n > 0) {
+    struct ew_slice name = ew_slice_cut(&rest, ',');
+    if (has_pull_secret(p, &list, n, name))
+      continue;
+    json_t *one = json_pack("{s:s%}", "name", name.p, name.n);
+    if (empty)
+      add_op(p, "/spec/imagePullSecrets", json_pack("[o]", one));
+    else
+      add_op(p, "/spec/imagePullSecrets/-", one);
+    empty = false;
   }
 }
 
@@ -365,6 +459,7 @@ static void inject(struct pod *p) {
   ew_probes_fini(&probes);
   add_annotation(p);
   add_volumes(p);
+  add_pull_secrets(p);
   add_containers(p, list);
   free(list);
 }
@@ -388,7 +483,8 @@ void ew_patch_pod(const struct ew_inject_config *c, const struct ew_jv *pod,
     out->ops = NULL;
     decide(&p, EW_VERDICT_MALFORMED, "%s", why);
   }
-  if (out->verdict == EW_VERDICT_LEFT)
+  if (out->verdict == EW_VERDICT_LEFT &&
+      !(p.has_sidecar && out->quiet)) /* not for what is in the mesh */
     warn(&p, out->why);
 }
 

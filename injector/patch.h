@@ -18,6 +18,7 @@ struct ew_patch {
   enum ew_verdict verdict;
   json_t *ops;      /* a list, or NULL */
   json_t *warnings; /* a list of strings, may be empty */
+  bool quiet;       /* left as it is, as was asked for: worth no Event */
   char why[640];
 };
 
@@ -27,5 +28,7 @@ void ew_patch_fini(struct ew_patch *p);
 
 /* A JSON string of |s|, which may be no UTF-8 where a text of a pod was cut. */
 json_t *ew_text_value(const char *s);
+/* Control bytes become '?': texts of pods end up in terminals. */
+void ew_text_tame(char *s);
 
 #endif

@@ -13,6 +13,7 @@
 #define EW_OPAQUE_MAX 64u
 #define EW_DRAIN_MAX 86400u
 #define EW_IMAGE_MAX 512u
+#define EW_PULL_SECRETS_MAX 16u
 #define EW_SHOWN_MAX 80
 
 static const char ports_text[] = "ports from 1 to 65535 or ranges low-high, "
@@ -67,6 +68,15 @@ static bool is_cidr(struct ew_slice s) {
     most = 128;
   }
   return !slash || ew_slice_u64(s, most, &bits) == EW_OK;
+}
+
+static bool is_secret_name(struct ew_slice s) {
+  static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+
+  for (size_t i = 0; i < s.n; i++)
+    if (!s.p[i] || !strchr(good, s.p[i]))
+      return false;
+  return s.n > 0 && s.n <= 253;
 }
 
 static const char *parse_list(struct ew_arena *mem,
@@ -188,6 +198,9 @@ static const char *const access_logs[] = {"off", "errors", "all", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug",
                                          NULL};
 
+static const char *const pull_policies[] = {"Always", "IfNotPresent", "Never",
+                                            NULL};
+
 static const struct ew_option_row rows[EW_POD_OPTIONS] = {
     [EW_POD_SKIP_INBOUND_PORTS] = {"skip-inbound-ports", "", ports_text,
                                    parse_list, is_port_range, EW_SKIP_MAX},
@@ -217,6 +230,15 @@ static const struct ew_option_row rows[EW_POD_OPTIONS] = {
                              .min = 0x1p22, .max = 0x1p40},
     [EW_POD_IMAGE] = {"image", "", "an image such as registry/name:tag",
                       parse_image},
+    /* "": as Kubernetes decides by the image's tag. */
+    [EW_POD_IMAGE_PULL_POLICY] = {"image-pull-policy", "",
+                                  "Always, IfNotPresent or Never", parse_word,
+                                  .words = pull_policies},
+    [EW_POD_IMAGE_PULL_SECRETS] = {"image-pull-secrets", "",
+                                   "names of Secrets of the pod's namespace, "
+                                   "comma-separated",
+                                   parse_list, is_secret_name,
+                                   EW_PULL_SECRETS_MAX},
 };
 
 void ew_pod_options_init(struct ew_pod_options *o) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "eastwest/base/base64.h"
 #include "eastwest/base/err.h"
 
 #define EW_UID_TEXT_MAX 256u
@@ -14,28 +15,6 @@ struct request {
   struct ew_jv root, request, object;
   const char *uid;
 };
-
-static char *base64(const char *s, size_t n) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "abcdefghijklmnopqrstuvwxyz0123456789+/";
-  const unsigned char *p = (const unsigned char *)s;
-  char *out = ew_malloc((n + 2) / 3 * 4 + 1);
-  char *to = out;
-
-  for (size_t i = 0; i < n; i += 3) {
-    uint32_t v = (uint32_t)p[i] << 16;
-    if (i + 1 < n)
-      v |= (uint32_t)p[i + 1] << 8;
-    if (i + 2 < n)
-      v |= p[i + 2];
-    *to++ = digits[v >> 18];
-    *to++ = digits[v >> 12 & 63];
-    *to++ = i + 1 < n ? digits[v >> 6 & 63] : '=';
-    *to++ = i + 2 < n ? digits[v & 63] : '=';
-  }
-  *to = '\0';
-  return out;
-}
 
 /* Takes |response|. */
 static void answer(struct ew_review *out, json_t *response) {
@@ -53,14 +32,14 @@ static void answer(struct ew_review *out, json_t *response) {
 static void malformed(struct ew_review *out, const char *why) {
   int n;
 
+  free(out->text);
+  out->tell = false;
   out->verdict = EW_VERDICT_MALFORMED;
   out->status = 400;
   if (why != out->why)
     snprintf(out->why, sizeof(out->why), "%s", why);
   /* It may quote what came. */
-  for (char *s = out->why; *s; s++)
-    if ((unsigned char)*s < 0x20 || *s == 0x7f)
-      *s = '?';
+  ew_text_tame(out->why);
   out->text = ew_malloc(sizeof(out->why) + 2);
   n = snprintf(out->text, sizeof(out->why) + 2, "%s\n", out->why);
   out->n = (size_t)n;
@@ -75,7 +54,7 @@ static void set_patch(json_t *response, json_t *ops) {
   char *encoded;
 
   EW_BUG_ON(!text);
-  encoded = base64(text, strlen(text));
+  encoded = ew_base64_encode(ew_slice_str(text));
   set_member(response, "patchType", json_string("JSONPatch"));
   set_member(response, "patch", json_string(encoded));
   free(encoded);
@@ -149,11 +128,25 @@ static void tell_who(struct request *q, struct ew_review *out) {
     name = ew_jr_str(&q->r, &meta, "generateName");
   snprintf(out->pod, sizeof(out->pod), "%.64s/%.253s", ns ? ns : "",
            name ? name : "");
+  ew_subject_read(&out->subject, ns, meta.v);
+}
+
+/* The webhook's selectors keep them out; should they fail, a cluster still
+ * starts, and we do not wait for ourselves. */
+static bool is_exempt(const struct ew_inject_config *c, const char *ns) {
+  static const char *const always[] = {"kube-system", "kube-public",
+                                       "kube-node-lease"};
+
+  for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++)
+    if (strcmp(ns, always[i]) == 0)
+      return true;
+  return c->own_namespace && strcmp(ns, c->own_namespace) == 0;
 }
 
 /* Of an object that is none of ours. */
 static void leave(struct ew_patch *p, const char *why) {
   *p = (struct ew_patch){.verdict = EW_VERDICT_LEFT,
+                         .quiet = true,
                          .warnings = json_pack("[s+]", "eastwest: ", why)};
   EW_BUG_ON(!p->warnings);
   snprintf(p->why, sizeof(p->why), "%s", why);
@@ -171,12 +164,16 @@ static void judge(const struct ew_inject_config *c, struct request *q,
     ew_jr_fail(&q->r, &q->object, "must be an object");
   if (q->r.failed)
     return;
+  if (!why && is_exempt(c, out->subject.namespace_))
+    why = "not injected: pods of this namespace are never in the mesh";
   if (why)
     leave(&p, why);
   else
     ew_patch_pod(c, &q->object, &p);
   snprintf(out->why, sizeof(out->why), "%s", p.why);
   out->verdict = p.verdict;
+  out->tell = !p.quiet && !ew_jr_bool(&q->r, &q->request, "dryRun", false);
+  out->warnings = json_incref(p.warnings);
   if (p.verdict == EW_VERDICT_MALFORMED)
     q->r.failed = true;
   else
@@ -208,4 +205,7 @@ void ew_review_answer(const struct ew_inject_config *c, struct ew_slice text,
   json_decref(root);
 }
 
-void ew_review_fini(struct ew_review *r) { free(r->text); }
+void ew_review_fini(struct ew_review *r) {
+  json_decref(r->warnings);
+  free(r->text);
+}

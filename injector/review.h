@@ -3,6 +3,7 @@
 #define EASTWEST_INJECTOR_REVIEW_H
 
 #include "injector/patch.h"
+#include "injector/subject.h"
 
 /* One AdmissionReview (admission.k8s.io/v1): JSON in, JSON out. Pure. */
 
@@ -15,6 +16,10 @@ struct ew_review {
   size_t n;
   char why[640]; /* not for EW_VERDICT_INJECTED */
   char pod[400]; /* namespace/name as far as known, for logs */
+  /* What is worth Events: |why|, or the warnings about an injected pod. */
+  bool tell;
+  struct ew_subject subject;
+  json_t *warnings; /* a list of strings, or NULL */
 };
 
 /* Answers anything. ew_review_fini afterwards. */

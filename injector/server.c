@@ -7,7 +7,8 @@
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
 #include "eastwest/conn/httpd.h"
-#include "injector/certificate.h"
+#include "injector/certificate_files.h"
+#include "injector/kubernetes.h"
 #include "injector/review.h"
 
 #define CONNECTIONS_MAX 128
@@ -22,6 +23,8 @@ struct ew_injector {
   const struct ew_injector_config *config;
   struct ew_metrics *metrics;
   struct ew_certificate *certificate;
+  struct ew_certificate_files *files; /* one of the two, or both: */
+  struct ew_injector_kube *kube;      /* then for Events alone */
   struct ew_httpd *webhook, *status;
   struct ew_series *reviews[EW_VERDICT_MALFORMED + 1], *seconds;
 };
@@ -53,6 +56,8 @@ static void review(struct ew_injector *i, struct ew_httpd_request *r) {
   ew_httpd_reply(r, answer.status,
                  answer.status == 200 ? "application/json" : TEXT,
                  ew_slice(answer.text, answer.n));
+  if (i->kube)
+    ew_injector_kube_tell(i->kube, &answer);
   ew_review_fini(&answer);
 }
 
@@ -72,6 +77,8 @@ static void on_webhook(void *arg, struct ew_httpd_request *r) {
 static void metrics(struct ew_injector *i, struct ew_httpd_request *r) {
   struct ew_buf out;
 
+  if (i->kube)
+    ew_injector_kube_measure(i->kube);
   ew_buf_init(&out, METRICS_MAX);
   if (ew_metrics_render(i->metrics, &out) == EW_OK)
     ew_httpd_reply(r, 200, METRICS_TYPE, ew_buf_peek(&out));
@@ -80,18 +87,27 @@ static void metrics(struct ew_injector *i, struct ew_httpd_request *r) {
   ew_buf_fini(&out);
 }
 
+/* NULL: ready. */
+static const char *unready(struct ew_injector *i) {
+  if (!ew_certificate_tls(i->certificate))
+    return "no certificate yet\n";
+  if (!ew_certificate_good(i->certificate))
+    return "the certificate has expired\n";
+  return i->kube ? ew_injector_kube_unready(i->kube) : NULL;
+}
+
 static void on_status(void *arg, struct ew_httpd_request *r) {
   struct ew_injector *i = arg;
   const struct ew_message *m = ew_httpd_head(r);
   struct ew_slice path = ew_message_path_only(m);
-  bool ready = ew_certificate_tls(i->certificate) != NULL;
+  const char *why = unready(i);
 
   if (!ew_slice_eq_str(m->method, "GET"))
     reply(r, 405, "only GET\n");
   else if (ew_slice_eq_str(path, "/metrics"))
     metrics(i, r);
   else if (ew_slice_eq_str(path, "/ready"))
-    reply(r, ready ? 200 : 503, ready ? "ready\n" : "no certificate yet\n");
+    reply(r, why ? 503 : 200, why ? why : "ready\n");
   else if (ew_slice_eq_str(path, "/live"))
     reply(r, 200, "live\n");
   else
@@ -153,8 +169,13 @@ struct ew_injector *ew_injector_new(struct ew_loop *loop,
 
   i->config = c;
   make_series(i);
-  i->certificate =
-      ew_certificate_new(loop, c->tls_cert, c->tls_key, i->metrics);
+  i->certificate = ew_certificate_new(i->metrics);
+  if (c->tls_cert)
+    i->files =
+        ew_certificate_files_new(loop, c->tls_cert, c->tls_key, i->certificate);
+  if (c->kubernetes)
+    i->kube = ew_injector_kube_new(loop, c, c->tls_cert ? NULL : i->certificate,
+                                   i->metrics);
   i->webhook = serve(i, loop, &c->listen, &secure, &webhook);
   i->status = serve(i, loop, &c->metrics, &open, &status);
   if (i->webhook && i->status)
@@ -170,6 +191,8 @@ void ew_injector_del(struct ew_injector *i) {
     ew_httpd_del(i->webhook);
   if (i->status)
     ew_httpd_del(i->status);
+  ew_certificate_files_del(i->files);
+  ew_injector_kube_del(i->kube);
   ew_certificate_del(i->certificate);
   ew_metrics_del(i->metrics);
   free(i);

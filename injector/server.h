@@ -7,8 +7,8 @@
 #include "injector/config.h"
 
 /* POST /inject by HTTPS for the API server, and GET /ready, /live and /metrics
- * in plain text on a port of their own. Ready as soon as there is a
- * certificate. */
+ * in plain text on a port of their own. Ready as soon as there is a certificate
+ * and, where it is our own, the API server has its root. */
 struct ew_injector;
 
 /* NULL after an error in the log. */

@@ -71,8 +71,15 @@ static json_t *resources(const struct ew_pod_options *o) {
   return out;
 }
 
+/* Of both containers. */
+static void set_pull_policy(json_t *container, const struct ew_pod_options *o) {
+  if (o->v[EW_POD_IMAGE_PULL_POLICY][0])
+    set(container, "imagePullPolicy",
+        json_string(o->v[EW_POD_IMAGE_PULL_POLICY]));
+}
+
 json_t *ew_template_init(const struct ew_pod_options *o) {
-  json_t *args = must(json_array());
+  json_t *args = must(json_array()), *out;
 
   add_pod_option(args, o, EW_POD_SKIP_INBOUND_PORTS);
   add_pod_option(args, o, EW_POD_SKIP_OUTBOUND_PORTS);
@@ -80,7 +87,7 @@ json_t *ew_template_init(const struct ew_pod_options *o) {
   add_pod_option(args, o, EW_POD_SKIP_OUTBOUND_CIDRS);
   /* Root, because capabilities of a container reach another user's process
    * only through file capabilities, which the iptables of an image lacks. */
-  return must(json_pack(
+  out = must(json_pack(
       "{s:s, s:s, s:[s], s:o, s:o, s:s,"
       " s:{s:i, s:i, s:b, s:b, s:b, s:b, s:{s:[s], s:[s,s]}, s:{s:s}},"
       " s:[{s:s, s:s}]}",
@@ -93,6 +100,8 @@ json_t *ew_template_init(const struct ew_pod_options *o) {
       "seccompProfile", "type", "RuntimeDefault",
       /* xtables.lock of the older iptables */
       "volumeMounts", "name", EW_NAME_RUN, "mountPath", "/run"));
+  set_pull_policy(out, o);
+  return out;
 }
 
 static json_t *sidecar_args(const struct ew_inject_config *c,
@@ -113,6 +122,11 @@ static json_t *sidecar_args(const struct ew_inject_config *c,
   return args;
 }
 
+static void append_field(json_t *env, const char *name, const char *field) {
+  append(env, json_pack("{s:s, s:{s:{s:s}}}", "name", name, "valueFrom",
+                        "fieldRef", "fieldPath", field));
+}
+
 static json_t *sidecar_env(const char *zone, const char *probes) {
   static const struct {
     const char *name, *field;
@@ -125,12 +139,14 @@ static json_t *sidecar_env(const char *zone, const char *probes) {
   json_t *env = must(json_array());
 
   for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-    append(env,
-           json_pack("{s:s, s:{s:{s:s}}}", "name", fields[i].name, "valueFrom",
-                     "fieldRef", "fieldPath", fields[i].field));
+    append_field(env, fields[i].name, fields[i].field);
+  /* Kubernetes 1.35 gives a pod the labels of its node's place; where it does
+   * not, this is "". */
   if (zone)
     append(env, json_pack("{s:s, s:o}", "name", "EASTWEST_ZONE", "value",
                           literal(zone)));
+  else
+    append_field(env, "EASTWEST_ZONE", "metadata.labels['" EW_ZONE_LABEL "']");
   if (probes[0])
     append(env, json_pack("{s:s, s:o}", "name", "EASTWEST_PROBES", "value",
                           literal(probes)));
@@ -168,6 +184,7 @@ json_t *ew_template_sidecar(const struct ew_inject_config *c,
    * for ten minutes, because without the controller a restart helps nobody. */
   set(out, "startupProbe", ready_probe(1, 600));
   set(out, "readinessProbe", ready_probe(5, 3));
+  set_pull_policy(out, o);
   return out;
 }
 

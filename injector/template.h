@@ -13,6 +13,7 @@
 #define EW_NAME_ROOTS "eastwest-roots"
 #define EW_NAME_RUN "eastwest-run"
 #define EW_SIDECAR_UID 2140
+#define EW_ZONE_LABEL "topology.kubernetes.io/zone"
 
 /* What is the same for all pods. Strings belong to whoever filled it in. */
 struct ew_inject_config {
@@ -24,6 +25,7 @@ struct ew_inject_config {
    * for namespaces that are in (namespaceSelector), and a pod's label can only
    * take it out. */
   bool by_pod_label;
+  const char *own_namespace;      /* never injected, as kube-system; or NULL */
   struct ew_pod_options defaults; /* with an image */
 };
 

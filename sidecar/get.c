@@ -28,7 +28,8 @@ static int parse_authority(struct ew_addr *to, struct ew_slice authority) {
   if (host.n > 0 && host.p[0] == '[') {
     port = ew_slice(host.p + 1, host.n - 1);
     host = ew_slice_cut(&port, ']');
-    if (port.n > 0 && port.p[0] != ':')
+    /* Nothing is left, not even an empty rest, where there was no ']'. */
+    if (!port.p || (port.n > 0 && port.p[0] != ':'))
       return EW_EINVAL;
     if (port.n > 0)
       port = ew_slice(port.p + 1, port.n - 1);
@@ -127,15 +128,34 @@ static int status_of(struct ew_slice head) {
   return (int)status;
 }
 
-/* False if the end did not come in order. */
-static bool copy_body(int fd, struct ew_slice first, FILE *out) {
+/* What content-length says; |or_else| without. */
+static uint64_t length_of(struct ew_slice head, uint64_t or_else) {
+  while (head.n > 0) {
+    struct ew_slice value = ew_slice_cut(&head, '\n');
+    struct ew_slice name = ew_slice_cut(&value, ':');
+    uint64_t n;
+    if (value.n > 0 && value.p[value.n - 1] == '\r')
+      value.n--;
+    if (ew_slice_caseeq(name, EW_SLICE_LIT("content-length")) &&
+        ew_slice_u64(ew_slice_trim(value), UINT64_MAX, &n) == EW_OK)
+      return n;
+  }
+  return or_else;
+}
+
+/* False if the end came too early, or not in order. */
+static bool copy_body(int fd, struct ew_slice head, struct ew_slice first,
+                      FILE *out) {
+  uint64_t got = first.n;
   char chunk[16384];
   ssize_t n;
 
   fwrite(first.p, 1, first.n, out);
-  while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
+  while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0) {
     fwrite(chunk, 1, (size_t)n, out);
-  return fflush(out) == 0 && n == 0;
+    got += (uint64_t)n;
+  }
+  return fflush(out) == 0 && n == 0 && got >= length_of(head, 0);
 }
 
 static bool fail(const struct ew_get *g, const char *why) {
@@ -162,7 +182,8 @@ static bool take_answer(const struct ew_get *g, int fd) {
       fprintf(stderr,
               "eastwest-sidecar: http://%s%s: status %d: ", g->authority,
               g->target, status);
-    if (!copy_body(fd, ew_slice(all.p + n, all.n - n), good ? stdout : stderr))
+    if (!copy_body(fd, ew_slice(all.p, n), ew_slice(all.p + n, all.n - n),
+                   good ? stdout : stderr))
       good = fail(g, "the answer broke off");
   }
   ew_buf_fini(&head);

@@ -20,6 +20,7 @@
 #define PATH_MAX_LEN 4096
 #define VERSION_MAX 128
 #define CONTINUE_MAX 3072
+#define FILTER_MAX 600
 /* A watch that ends sooner did not end because it was old. */
 #define SHORT_WATCH_MS 1000
 
@@ -27,6 +28,7 @@ struct ew_kube_watch {
   struct ew_kube *kube;
   struct ew_loop *loop;
   struct ew_kube_watch_opts opts;
+  char filter[FILTER_MAX]; /* "&..." or "" */
   const struct ew_kube_watch_events *ev;
   void *arg;
   struct ew_kube_request *request;
@@ -204,10 +206,9 @@ static const char *path_of(const struct ew_kube_watch *w) {
 static void list(struct ew_kube_watch *w) {
   static const struct ew_kube_events events = {.on_done = list_done};
   char path[PATH_MAX_LEN];
-  int n = snprintf(path, sizeof(path), "%s?limit=%d%s%s%s%s", path_of(w),
+  int n = snprintf(path, sizeof(path), "%s?limit=%d%s%s%s", path_of(w),
                    EW_KUBE_PAGE, w->next_page[0] ? "&continue=" : "",
-                   w->next_page, w->opts.selector ? "&" : "",
-                   w->opts.selector ? w->opts.selector : "");
+                   w->next_page, w->filter);
 
   EW_BUG_ON(n < 0 || (size_t)n >= sizeof(path));
   w->request = ew_kube_send(
@@ -307,9 +308,8 @@ static void watch(struct ew_kube_watch *w) {
   char path[PATH_MAX_LEN];
   int n = snprintf(path, sizeof(path),
                    "%s?watch=1&allowWatchBookmarks=true&resourceVersion=%s"
-                   "&timeoutSeconds=%u%s%s",
-                   path_of(w), w->version, seconds, w->opts.selector ? "&" : "",
-                   w->opts.selector ? w->opts.selector : "");
+                   "&timeoutSeconds=%u%s",
+                   path_of(w), w->version, seconds, w->filter);
 
   EW_BUG_ON(n < 0 || (size_t)n >= sizeof(path));
   w->watching_since_ms = ew_loop_now_ms(w->loop);
@@ -334,6 +334,16 @@ static void on_retry(struct ew_timer *t) {
 
 /* ---- life ---- */
 
+static void set_filter(struct ew_kube_watch *w) {
+  const struct ew_kube_watch_opts *o = &w->opts;
+  int n = snprintf(w->filter, sizeof(w->filter), "%s%s%s%s",
+                   o->selector ? "&" : "", o->selector ? o->selector : "",
+                   o->name ? "&fieldSelector=metadata.name%3D" : "",
+                   o->name ? o->name : "");
+
+  EW_BUG_ON(n < 0 || (size_t)n >= sizeof(w->filter));
+}
+
 struct ew_kube_watch *ew_kube_watch_new(struct ew_kube *k, struct ew_loop *l,
                                         const struct ew_kube_watch_opts *opts,
                                         const struct ew_kube_watch_events *ev,
@@ -343,6 +353,7 @@ struct ew_kube_watch *ew_kube_watch_new(struct ew_kube *k, struct ew_loop *l,
   w->kube = k;
   w->loop = l;
   w->opts = *opts;
+  set_filter(w);
   w->ev = ev;
   w->arg = arg;
   ew_timer_init(l, &w->retry, on_retry);

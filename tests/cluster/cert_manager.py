@@ -56,3 +56,10 @@ def inject_ca(state, pem):
                      {"op": "add", "value": bundle,
                       "path": f"/webhooks/{i}/clientConfig/caBundle"}
                      for i in (0, 1)]))
+
+
+def remove(state):
+    crds.kubectl(state, "delete", "crd", f"certificates.{GROUP}",
+                 f"issuers.{GROUP}", "--ignore-not-found")
+    crds.kubectl(state, "delete", "secret", f"{SECRET}-tls", "--namespace",
+                 mesh.NAMESPACE, "--ignore-not-found")

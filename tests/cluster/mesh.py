@@ -28,9 +28,6 @@ def image():
 def install(state, archive, *options):
     """The chart as it is, and all of it ready."""
     containerd.load(state, archive)
-    from . import cert_manager
-    authority = cert_manager.prepare(state)
-    options += ("--set", "injector.certManager.enabled=true")
     try:
         crds.client(state, "helm", "install", RELEASE, CHART, "--namespace",
                     NAMESPACE, "--create-namespace", "--wait", "--timeout=2m",
@@ -42,5 +39,4 @@ def install(state, archive, *options):
                             "--prefix", "--selector",
                             "app.kubernetes.io/name=eastwest", fail=False)
         raise ClusterError(f"{error}\n{pods}{logs}") from None
-    cert_manager.inject_ca(state, authority)
     say("Eastwest is installed and ready")

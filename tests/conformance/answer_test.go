@@ -103,10 +103,14 @@ func (p probe) mustHold(t *testing.T, from caller) {
 		}
 		return p.want.fits(got[0])
 	})
-	got, err := from.send(p.ask, inARow)
-	require.NoError(t, err)
-	for i, a := range got {
-		require.NoErrorf(t, p.want.fits(a), "request %d of %d", i+1, inARow)
+	for _, flags := range [][]string{nil, {"--new-connection-per-request"}} {
+		ask := p.ask
+		ask.flags = append(flags, ask.flags...)
+		got, err := from.send(ask, inARow)
+		require.NoError(t, err)
+		for i, a := range got {
+			require.NoErrorf(t, p.want.fits(a), "request %d of %d %v", i+1, inARow, flags)
+		}
 	}
 }
 

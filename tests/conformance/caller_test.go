@@ -20,7 +20,7 @@ import (
 )
 
 // How often a request is sent once its answer is as expected: from then on
-// each one has to be.
+// each one has to be, by one connection, and by one for each.
 const inARow = 30
 
 // caller is a pod of the mesh that sends requests, by the client program that

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 
 import pytest
@@ -76,18 +77,45 @@ class Authority:
         fresh.rename(self.folder / f"tls.{part}")
 
 
+class ApiAuthority:
+    """What an API server checks the webhook by: its caBundle."""
+
+    def __init__(self, api, folder):
+        self.api, self.file = api, folder / "bundle.crt"
+
+    @property
+    def path(self):
+        config = self.api.get("mutatingwebhookconfigurations", "",
+                              "eastwest-injector")
+        text = config["webhooks"][0]["clientConfig"].get("caBundle", "")
+        self.file.write_bytes(base64.b64decode(text))
+        return self.file
+
+
 # --- the program ---
 
 class Injector:
-    def __init__(self, folder, *options, certificate=True):
-        self.folder, self.ca = folder, Authority(folder)
-        if certificate:
-            self.ca.issue()
-        self.log = folder / "log"
+    """With a certificate in files, or with |api| one of its own."""
+
+    def __init__(self, folder, *options, certificate=True, api=None):
+        self.folder, self.api, self.log = folder, api, folder / "log"
+        args = []
+        if api:
+            (folder / "token").write_text("api-token\n")
+            args += ["--kubernetes", "--kube-server",
+                     f"http://127.0.0.1:{api.port}", "--kube-token-file",
+                     folder / "token", "--namespace", "eastwest-system"]
+        if not api or certificate == "files":
+            self.ca = Authority(folder)
+            args += ["--tls-cert", folder / "tls.crt", "--tls-key",
+                     folder / "tls.key"]
+            if certificate:
+                self.ca.issue()
+        else:
+            self.ca = ApiAuthority(api, folder)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                [INJECTOR, *BASE, "--tls-cert", folder / "tls.crt",
-                 "--tls-key", folder / "tls.key", *options], stderr=log)
+            self.process = subprocess.Popen([INJECTOR, *BASE, *args, *options],
+                                            stderr=log)
         self.port, self.status_port = wait_for(self._ports, 20, "the ports")
 
     def lines(self):
@@ -163,6 +191,31 @@ class Injector:
         assert r["allowed"] and "patch" not in r and "patchType" not in r
         assert len(r["warnings"]) == 1
         return r["warnings"][0]
+
+    def is_ready(self):
+        assert self.alive(), self.log.read_text()[-4000:]
+        return self.status("/ready")[0] == 200
+
+    def ready(self, seconds=20):
+        wait_for(self.is_ready, seconds, "ready")
+        return self
+
+    def serial(self):
+        """Of the certificate that it serves with; None: with none."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 10) as s, \
+                    context.wrap_socket(s, server_hostname=NAME) as t:
+                der = t.getpeercert(binary_form=True)
+        except (ssl.SSLError, ConnectionError):
+            return None
+        return x509.load_der_x509_certificate(der).serial_number
+
+    def unchanged(self, pod):
+        """Nothing to do, and nothing to tell."""
+        r = self.review(pod)
+        assert r == {"uid": UID, "allowed": True}, r
 
     def alive(self):
         return self.process.poll() is None

@@ -21,6 +21,10 @@ RESOURCES = {
     "services": ("", ["v1"], "Service", True, True),
     "configmaps": ("", ["v1"], "ConfigMap", True, False),
     "secrets": ("", ["v1"], "Secret", True, False),
+    "events": ("", ["v1"], "Event", True, False),
+    "mutatingwebhookconfigurations": (
+        "admissionregistration.k8s.io", ["v1"],
+        "MutatingWebhookConfiguration", False, False),
     "endpointslices": ("discovery.k8s.io", ["v1"], "EndpointSlice", True,
                        False),
     "httproutes": (GATEWAY, ["v1"], "HTTPRoute", True, True),
@@ -34,7 +38,7 @@ RESOURCES = {
 PLURALS = {r[2]: plural for plural, r in RESOURCES.items()}
 REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden",
            404: "NotFound", 409: "Conflict", 410: "Expired",
-           415: "UnsupportedMediaType", 429: "TooManyRequests",
+           415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests",
            500: "InternalError", 503: "ServiceUnavailable"}
 
 
@@ -57,6 +61,21 @@ def merge(old, patch):
             out.pop(name, None)
         else:
             out[name] = merge(out.get(name), value)
+    return out
+
+
+def merge_strategic(old, patch):
+    """As merge, but webhooks are merged by their names, as Kubernetes does; a
+    new one must be whole."""
+    out = merge(old, {k: v for k, v in patch.items() if k != "webhooks"})
+    out["webhooks"] = list(old.get("webhooks") or [])
+    for change in patch.get("webhooks") or []:
+        at = [i for i, w in enumerate(out["webhooks"])
+              if w["name"] == change["name"]]
+        if not at:
+            raise Refused(422, f'webhooks: {change["name"]}: not whole',
+                          "Invalid")
+        out["webhooks"][at[0]] = merge(out["webhooks"][at[0]], change)
     return out
 
 
@@ -98,6 +117,7 @@ class KubeApi:
         self.events = []     # (version, plural, type, object)
         self.served = {plural: list(r[1]) for plural, r in RESOURCES.items()}
         self.bearers = None  # tokens that may come in; None: all
+        self.rules = None    # of RBAC, see allow(); None: all is allowed
         self.reviews = {}    # token: (username, audiences, pod)
         self.requests = []   # (method, path, query, status)
         self.writes = []     # (method, path, body) that changed something
@@ -160,6 +180,23 @@ class KubeApi:
         """The next requests with this method whose path has |part|."""
         with self.lock:
             self.failing.append([times, status, retry_after, method, part])
+
+    def allow(self, *rules):
+        """Only (verbs, plural, namespace or "*", names or None), as words
+        divided by commas; names is what resourceNames says in a Role."""
+        self.rules = [(set(verbs.split(",")), plural, ns,
+                       names and set(names.split(",")))
+                      for verbs, plural, ns, names in rules]
+
+    def refuse_if_forbidden(self, verb, t, name):
+        if self.rules is None:
+            return
+        for verbs, plural, ns, names in self.rules:
+            if verb in verbs and plural == t.plural and ns in ("*", t.ns) and \
+                    (names is None or name in names):
+                return
+        raise Refused(403, f'{t.plural} "{name}" is forbidden: {verb} in '
+                           f'"{t.ns}"')
 
     # ---- what tests do and ask ----
 
@@ -244,6 +281,8 @@ class KubeApi:
                 body.get("apiVersion") != t.api_version:
             raise Refused(400, "apiVersion and kind must be those of the path")
         meta = dict(body["metadata"])
+        if "name" not in meta and meta.get("generateName"):
+            meta["name"] = f"{meta['generateName']}{self.version}"
         if t.namespaced:
             if (t.ns != meta.setdefault("namespace", t.ns) or
                     ("", t.ns) not in self.objects["namespaces"]):
@@ -364,6 +403,12 @@ class Handler(BaseHTTPRequestHandler):
         if api.bearers is not None and bearer not in api.bearers:
             raise Refused(401, "Unauthorized")
         t = Target(url.path, api.served)
+        field = query.get("fieldSelector", "")
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch",
+                "DELETE": "delete"}.get(self.command) or (
+            "get" if t.name else "watch" if "watch" in query else "list")
+        api.refuse_if_forbidden(verb, t, t.name or (
+            field.removeprefix("metadata.name=") if field else ""))
         if self.command == "GET":
             self.read(t, query)
         else:
@@ -383,10 +428,13 @@ class Handler(BaseHTTPRequestHandler):
             elif self.command == "PUT":
                 obj = api.update(t, lambda old: body)
             elif self.command == "PATCH":
-                if self.headers.get("content-type") != \
-                        "application/merge-patch+json":
+                kinds = {"application/merge-patch+json": merge,
+                         "application/strategic-merge-patch+json":
+                         merge_strategic}
+                way = kinds.get(self.headers.get("content-type"))
+                if not way:
                     raise Refused(415, "only merge patches")
-                obj = api.update(t, lambda old: merge(
+                obj = api.update(t, lambda old: way(
                     merge(old, {"metadata": {"resourceVersion": None}}), body))
             elif (t.ns, t.name) in api.objects[t.plural]:
                 obj = {"kind": "Status", "status": "Success"}

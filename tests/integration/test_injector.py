@@ -66,6 +66,8 @@ def test_the_whole_patch(injector):
              {"name": "EASTWEST_SERVICE_ACCOUNT",
               "valueFrom": field("spec.serviceAccountName")},
              {"name": "EASTWEST_POD_IPS", "valueFrom": field("status.podIPs")},
+             {"name": "EASTWEST_ZONE", "valueFrom": field(
+                 "metadata.labels['topology.kubernetes.io/zone']")},
              {"name": "EASTWEST_PROBES", "value": "8080/healthz"}],
          "resources": resources,
          "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -84,10 +86,13 @@ def test_the_whole_patch(injector):
 
 def test_reviewing_the_result_changes_nothing(injector):
     once = injector.inject(a_pod())
-    assert "already" in injector.left(once)
-    # Without the annotation the container tells.
-    del once["metadata"]["annotations"]
-    assert "already" in injector.left(once)
+    injector.unchanged(once)
+    # One without the other is somebody's doing.
+    lost = copy.deepcopy(once)
+    del lost["metadata"]["annotations"]
+    assert "already, but no annotation" in injector.left(lost)
+    del once["spec"]["initContainers"]
+    assert "no container eastwest-sidecar" in injector.left(once)
 
 
 def test_the_pods_own_containers_are_not_touched(injector):
@@ -223,7 +228,7 @@ def test_probes_that_strict_mode_refuses_are_told(injector):
 def test_the_zone_is_given_where_it_is_known(injector):
     zone = "topology.kubernetes.io/zone"
     _, sidecar = ours(injector.inject(a_pod()))
-    assert "EASTWEST_ZONE" not in env_of(sidecar)
+    assert env_of(sidecar)["EASTWEST_ZONE"] is None  # from a label, later
     _, sidecar = ours(injector.inject(a_pod(nodeSelector={zone: "eu-1a"})))
     assert env_of(sidecar)["EASTWEST_ZONE"] == "eu-1a"
     _, sidecar = ours(injector.inject(a_pod(labels={zone: "eu-1b"})))
@@ -245,6 +250,8 @@ SIDECAR = {"name": "eastwest-sidecar", "restartPolicy": "Always",
     (a_pod(initContainers=[SIDECAR]), "already"),
     (a_pod({"kubernetes.io/config.mirror": "x"}), "file of its node"),
     (a_pod(os={"name": "windows"}), "Linux"),
+    (a_pod(nodeSelector={"kubernetes.io/os": "windows"}), "Linux"),
+    (a_pod({PREFIX + "inject": "disabled"}), "annotation"),
 ])
 def test_left_as_it_is_with_a_warning(injector, pod, why):
     warning = injector.left(pod)
@@ -273,6 +280,10 @@ def test_only_pods_that_are_made(injector, more):
     (a_pod(volumes=[{"name": "eastwest-token"}]),
      ["volume eastwest-token", "name is taken"]),
     (a_pod(volumes=[{"name": "eastwest-roots"}]), ["volume eastwest-roots"]),
+    (a_pod(containers=[{"name": "x", "ports": [{"containerPort": 15006}]}]),
+     ["container x", "15006", "listens there"]),
+    (a_pod({PREFIX + "inject": "true"}),
+     ["annotation", '"true"', "enabled or disabled"]),
     (a_pod(labels={PREFIX + "inject": "yes"}),
      [PREFIX + "inject", '"yes"', "enabled or disabled"]),
 ])
@@ -296,6 +307,8 @@ BAD = {
     "memory-request": ["1", "16MB", "none", "2Ti"],
     "cpu-limit": ["0", "5m"],
     "memory-limit": ["4Mi", "64mi"],
+    "image-pull-policy": ["", "always"],
+    "image-pull-secrets": ["A", "a/b", ",".join(["a"] * 17)],
     "image": ["", "a b", "$(X)", "-x", "x\nFROM y", "a" * 513],
 }
 
@@ -309,6 +322,26 @@ def test_bad_annotations_are_denied_by_name(injector, name, value):
     shown = value[:60].replace("\n", "?")
     assert f'"{shown}' in message
     assert len(message) < 500
+
+
+def test_how_images_are_pulled(start):
+    injector = start("--default", "image-pull-policy=IfNotPresent",
+                     "--default", "image-pull-secrets=mesh")
+    after = injector.inject(a_pod())
+    assert after["spec"]["imagePullSecrets"] == [{"name": "mesh"}]
+    assert [c["imagePullPolicy"] for c in ours(after)] == ["IfNotPresent"] * 2
+    after = injector.inject(a_pod(
+        options(image_pull_secrets="own, mesh", image_pull_policy="Never"),
+        imagePullSecrets=[{"name": "apps"}, {"name": "own"}]))
+    assert after["spec"]["imagePullSecrets"] == [
+        {"name": "apps"}, {"name": "own"}, {"name": "mesh"}]
+    assert [c["imagePullPolicy"] for c in ours(after)] == ["Never"] * 2
+
+
+@pytest.mark.parametrize("ns", ["kube-system", "kube-public",
+                                "kube-node-lease", "eastwest-system"])
+def test_namespaces_that_are_never_in_the_mesh(injector, ns):
+    assert "never in the mesh" in injector.left(a_pod(), namespace=ns)
 
 
 def test_unknown_annotations_are_told(injector):

@@ -8,7 +8,6 @@ import ssl
 import subprocess
 
 import pytest
-from cryptography import x509
 
 from injectors import (INJECTOR, NAME, PREFIX, UID, a_pod, a_review,
                        injector, options, ours, start)  # noqa: F401
@@ -244,16 +243,6 @@ def test_clients_that_stop_halfway_do_not_block(injector):  # noqa: F811
 
 # --- the certificate's files ---
 
-def serial(port):
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with context.wrap_socket(
-            socket.create_connection(("127.0.0.1", port), 10),
-            server_hostname=NAME) as s:
-        return x509.load_der_x509_certificate(
-            s.getpeercert(binary_form=True)).serial_number
-
-
 def test_ready_as_soon_as_there_is_a_certificate(start):  # noqa: F811
     one = start(certificate=False)
     assert one.status("/live")[0] == 200
@@ -267,16 +256,16 @@ def test_ready_as_soon_as_there_is_a_certificate(start):  # noqa: F811
 def test_a_new_certificate_is_used(start):  # noqa: F811
     one = start()
     wait_for(lambda: one.status("/ready")[0] == 200, 20, "ready")
-    old = serial(one.port)
+    old = one.serial()
     new = one.ca.issue()
     assert new != old
-    wait_for(lambda: serial(one.port) == new, 20, "the new certificate")
+    wait_for(lambda: one.serial() == new, 20, "the new certificate")
 
 
 def test_a_bad_certificate_changes_nothing(start):  # noqa: F811
     one = start()
     wait_for(lambda: one.status("/ready")[0] == 200, 20, "ready")
-    old = serial(one.port)
+    old = one.serial()
     faults = "eastwest_injector_certificate_faults_total"
     for spoil in (lambda: one.ca.issue(["crt"]), lambda: one.ca.issue(["key"]),
                   lambda: one.ca.put("crt", b"nonsense"),
@@ -285,12 +274,12 @@ def test_a_bad_certificate_changes_nothing(start):  # noqa: F811
         before = one.metric(faults)
         spoil()
         wait_for(lambda: one.metric(faults) > before, 20, "a fault")
-        assert serial(one.port) == old
+        assert one.serial() == old
         assert one.status("/ready")[0] == 200
     assert any(line["msg"] == "certificate not usable"
                for line in one.lines())
     new = one.ca.issue()
-    wait_for(lambda: serial(one.port) == new, 20, "the new certificate")
+    wait_for(lambda: one.serial() == new, 20, "the new certificate")
 
 
 # --- what it tells ---
@@ -331,6 +320,14 @@ NEEDED = ["--image", "a", "--controller", "10.0.0.1:1", "--tls-cert", "x",
     (NEEDED[2:], "--image is required"),
     (NEEDED[:2] + NEEDED[4:], "--controller is required"),
     (NEEDED[:-2], "--tls-key is required"),
+    (NEEDED[:-4], "--tls-cert (or --kubernetes) is required"),
+    (NEEDED[:-4] + NEEDED[-2:], "--tls-cert (or --kubernetes) is required"),
+    (NEEDED[:-4] + ["--kubernetes"], "KUBERNETES_SERVICE_HOST"),
+    (NEEDED + ["--cert-secret", "a/b"], '"a/b": expected a name'),
+    (NEEDED + ["--service", ""], "expected a name"),
+    (NEEDED + ["--webhook-config", "A"], "expected a name"),
+    (NEEDED + ["--namespace", "../x"], "expected a name"),
+    (NEEDED + ["--certificate-lifetime", "119"], "from 120 to 31536000"),
     (NEEDED + ["x"], '"x": expected an option'),
     (NEEDED + ["--image", "a b"], '"a b": expected an image'),
     (NEEDED + ["--controller", "10.0.0.1"], "expected IP:PORT"),

@@ -24,8 +24,11 @@ struct ew_kube_watch_opts {
   /* Where an older server has them; used when |path| is answered by 404. NULL:
    * nowhere. */
   const char *older_path, *older_api_version;
-  const char *selector; /* label or field selector as "labelSelector=...", URL
-                           encoded, or NULL */
+  const char *selector; /* label selector as "labelSelector=...", URL encoded,
+                           or NULL */
+  /* Only objects of that name, by a field selector, so that a Role can be
+   * limited to it by resourceNames. NULL: all. */
+  const char *name;
 };
 
 struct ew_kube_watch_events {

@@ -3,6 +3,7 @@
 #include "injector/pod_options.c"
 #include "injector/probes.c"
 #include "injector/review.c"
+#include "injector/subject.c"
 #include "injector/template.c"
 
 #include "tests/unit/injector/json_patch.h"
@@ -23,8 +24,9 @@ static struct ew_inject_config *config(void) {
 
 /* A patched pod is a pod that is left as it is. */
 static void patch_once(const json_t *response, const json_t *pod) {
-  char *text =
-      base64_decode(json_string_value(json_object_get(response, "patch")));
+  char *text = ew_base64_decode(
+      ew_slice_str(json_string_value(json_object_get(response, "patch"))),
+      NULL);
   json_t *ops = json_loads(text, 0, NULL);
   struct ew_patch again;
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/ca.c"
-#include "controller/ca_x509.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -78,7 +77,7 @@ static struct cert root(const char *name) {
 }
 
 static X509 *first(const char *pem) {
-  X509 *c = certificate_of(pem);
+  X509 *c = ew_pem_read_certificate(pem);
   assert_non_null(c);
   return c;
 }
@@ -333,8 +332,8 @@ static void test_validity(void **state) {
   time_t now = time(NULL);
   assert_int_equal(ew_ca_issue(ca, ID, 600, &chain, &key), EW_OK);
   X509 *c = first(chain);
-  time_t early = now - EW_CA_BACKDATE_S - 30,
-         late = now - EW_CA_BACKDATE_S + 30;
+  time_t early = now - EW_X509_BACKDATE_S - 30,
+         late = now - EW_X509_BACKDATE_S + 30;
   assert_true(X509_cmp_time(X509_get0_notBefore(c), &early) > 0);
   assert_true(X509_cmp_time(X509_get0_notBefore(c), &late) < 0);
   assert_end(c, now + 600);
@@ -366,7 +365,7 @@ static void test_issue(void **state) {
   char *chain, *key;
   assert_int_equal(ew_ca_issue(ca, ID, DAY, &chain, &key), EW_OK);
   X509 *c = first(chain);
-  EVP_PKEY *k = key_of(key);
+  EVP_PKEY *k = ew_pem_read_key(key);
   assert_int_equal(X509_check_private_key(c, k), 1);
   assert_true(is_p256(k));
   assert_only_name(c, ID);

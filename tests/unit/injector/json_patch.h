@@ -70,34 +70,4 @@ static inline json_t *patch_apply(const json_t *doc, const json_t *ops) {
   return out;
 }
 
-static inline int base64_digit(char c) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                               "abcdefghijklmnopqrstuvwxyz0123456789+/";
-  const char *p = c ? strchr(digits, c) : NULL;
-
-  EW_BUG_ON(!p);
-  return (int)(p - digits);
-}
-
-/* RFC 4648 with padding; aborts on anything else. */
-static inline char *base64_decode(const char *s) {
-  size_t n = strlen(s), k = 0;
-  char *out = ew_malloc(n + 1);
-
-  EW_BUG_ON(n % 4 != 0);
-  for (; n > 0; s += 4, n -= 4) {
-    int pad = n == 4 ? (s[3] == '=') + (s[2] == '=') : 0;
-    int v = base64_digit(s[0]) << 18 | base64_digit(s[1]) << 12 |
-            (pad > 1 ? 0 : base64_digit(s[2]) << 6) |
-            (pad > 0 ? 0 : base64_digit(s[3]));
-    out[k++] = (char)(v >> 16);
-    if (pad < 2)
-      out[k++] = (char)(v >> 8);
-    if (pad < 1)
-      out[k++] = (char)v;
-  }
-  out[k] = '\0';
-  return out;
-}
-
 #endif

@@ -114,7 +114,9 @@ static void test_sidecar(void **state) {
             "{'name':'EASTWEST_SERVICE_ACCOUNT','valueFrom':{'fieldRef':{"
             "'fieldPath':'spec.serviceAccountName'}}},"
             "{'name':'EASTWEST_POD_IPS','valueFrom':{'fieldRef':{"
-            "'fieldPath':'status.podIPs'}}}]");
+            "'fieldPath':'status.podIPs'}}},"
+            "{'name':'EASTWEST_ZONE','valueFrom':{'fieldRef':{'fieldPath':"
+            "'metadata.labels[`topology.kubernetes.io/zone`]'}}}]");
   expect_at(c, "securityContext",
             "{'allowPrivilegeEscalation':false,'capabilities':{'drop':["
             "'ALL']},'privileged':false,'readOnlyRootFilesystem':true,"
@@ -190,7 +192,7 @@ static void test_probes(void **state) {
           "{'name': 'c', 'livenessProbe': {'grpc': {'port': 9}}}],"
           "'initContainers': [{'name': 'd', 'restartPolicy': 'Always',"
           "'startupProbe': {'tcpSocket': {'port': 6379}}}]}}");
-  expect_at(patch.ops, "3.value.env.4",
+  expect_at(patch.ops, "3.value.env.5",
             "{'name':'EASTWEST_PROBES','value':'6379,8080/$$(A)'}");
   /* Not strict, so it does pass. */
   assert_int_equal(json_array_size(patch.warnings), 0);
@@ -296,6 +298,78 @@ static void test_denied(void **state) {
   }
 }
 
+static void test_taken_ports(void **state) {
+  static const unsigned ports[] = {15000, 15001, 15006, 15020};
+  char pod[300], why[100];
+  for (size_t i = 0; i < 4; i++) {
+    snprintf(pod, sizeof(pod),
+             "{'metadata': {}, 'spec': {'containers': [{'name': 'a', 'ports': ["
+             "{'containerPort': 80}, {'containerPort': %u}]}]}}",
+             ports[i]);
+    snprintf(why, sizeof(why), "container a: containerPort %u: the sidecar",
+             ports[i]);
+    answers(pod, EW_VERDICT_DENIED, why);
+  }
+  injects("{'metadata': {}, 'spec': {'containers': [{'name': 'a', 'ports': ["
+          "{'containerPort': 15006, 'protocol': 'UDP'},"
+          "{'containerPort': 15010}]}]}}");
+  ew_patch_fini(&patch);
+}
+
+static void test_images_are_pulled_as_told(void **state) {
+  injects("{'metadata': {'annotations': {"
+          "'eastwest.dev/image-pull-policy': 'Always',"
+          "'eastwest.dev/image-pull-secrets': 'a, b'}}, " SMALL "}");
+  expect_at(patch.ops, "2.path", "'/spec/imagePullSecrets'");
+  expect_at(patch.ops, "2.value", "[{'name':'a'}]");
+  expect_at(patch.ops, "3.path", "'/spec/imagePullSecrets/-'");
+  expect_at(patch.ops, "3.value", "{'name':'b'}");
+  expect_at(patch.ops, "4.value.0.imagePullPolicy", "'Always'");
+  expect_at(patch.ops, "4.value.1.imagePullPolicy", "'Always'");
+  ew_patch_fini(&patch);
+  injects("{'metadata': {'annotations': {"
+          "'eastwest.dev/image-pull-secrets': 'a,b'}}, 'spec': {"
+          "'imagePullSecrets': [{'name': 'b'}], 'containers': []}}");
+  expect_at(patch.ops, "2.path", "'/spec/imagePullSecrets/-'");
+  expect_at(patch.ops, "2.value", "{'name':'a'}");
+  expect_at(patch.ops, "3.path", "'/spec/initContainers'");
+  ew_patch_fini(&patch);
+}
+
+static bool is_quiet(const char *pod) {
+  run(pod);
+  assert_int_equal(patch.verdict, EW_VERDICT_LEFT);
+  bool quiet = patch.quiet;
+  ew_patch_fini(&patch);
+  return quiet;
+}
+
+/* What somebody asked for is worth no Event. */
+static void test_quiet(void **state) {
+  assert_true(is_quiet("{'metadata': {'labels': {'eastwest.dev/inject':"
+                       " 'disabled'}}, " SMALL "}"));
+  assert_true(is_quiet("{'metadata': {'annotations': {'eastwest.dev/inject':"
+                       " 'disabled'}}, " SMALL "}"));
+  assert_true(is_quiet("{'metadata': {'labels': {'eastwest.dev/inject':"
+                       " 'enabled'}, 'annotations': {'eastwest.dev/inject':"
+                       " 'disabled'}}, " SMALL "}"));
+  assert_true(is_quiet("{'metadata': {'annotations': {"
+                       "'kubernetes.io/config.mirror': 'x'}}, " SMALL "}"));
+  assert_false(is_quiet("{'metadata': {}, 'spec': {'hostNetwork': true}}"));
+  assert_false(is_quiet("{'metadata': {}, 'spec': {'os': {'name':"
+                        " 'windows'}}}"));
+  assert_false(is_quiet("{'metadata': {}, 'spec': {'nodeSelector': {"
+                        "'kubernetes.io/os': 'windows'}}}"));
+  answers("{'metadata': {'annotations': {'eastwest.dev/inject': 'no'}}, " SMALL
+          "}",
+          EW_VERDICT_DENIED,
+          "annotation eastwest.dev/inject: \"no\": expected enabled or");
+  injects("{'metadata': {'annotations': {'eastwest.dev/inject': 'enabled'}},"
+          "'spec': {'nodeSelector': {'kubernetes.io/os': 'linux'}}}");
+  expect_at(patch.warnings, "", "[]");
+  ew_patch_fini(&patch);
+}
+
 static void test_bad_annotations(void **state) {
   for (int i = 0; i < EW_POD_OPTIONS; i++) {
     char pod[200], why[200];
@@ -348,6 +422,11 @@ static void test_no_pod(void **state) {
       {"{'metadata': {}, 'spec': {'hostNetwork': 'true'}}",
        "spec.hostNetwork: \"true\""},
       {"{'metadata': {}, 'spec': {'volumes': 1}}", "spec.volumes: 1"},
+      {"{'metadata': {}, 'spec': {'imagePullSecrets': {}}}",
+       "spec.imagePullSecrets: an object"},
+      {"{'metadata': {}, 'spec': {'containers': [{'ports': [{"
+       "'containerPort': 0}]}]}}",
+       "spec.containers[0].ports[0].containerPort: 0"},
       {"{'metadata': {}, 'spec': {'containers': [{'livenessProbe': []}]}}",
        "spec.containers[0].livenessProbe: a list of 0"},
       {"{'metadata': {}, 'spec': {'nodeSelector': {"
@@ -401,6 +480,9 @@ int main(void) {
       cmocka_unit_test(test_left_as_they_are),
       cmocka_unit_test(test_opt_in_by_pod),
       cmocka_unit_test(test_denied),
+      cmocka_unit_test(test_taken_ports),
+      cmocka_unit_test(test_images_are_pulled_as_told),
+      cmocka_unit_test(test_quiet),
       cmocka_unit_test(test_bad_annotations),
       cmocka_unit_test(test_unknown_annotations),
       cmocka_unit_test(test_no_pod),

@@ -93,6 +93,11 @@ static void test_words(void **state) {
   accepted("access-log", "errors", "errors");
   refused("access-log", "on", "expected off, errors or all");
   accepted("log-level", "debug", "debug");
+  accepted("image-pull-policy", "IfNotPresent", "IfNotPresent");
+  refused("image-pull-policy", "always", "Always, IfNotPresent or Never");
+  accepted("image-pull-secrets", "a, b.c-d", "a,b.c-d");
+  refused("image-pull-secrets", "A", "names of Secrets");
+  refused("image-pull-secrets", "a/b", "names of Secrets");
   refused("log-level", "trace", "expected error, warn, info or debug");
 }
 

@@ -3,6 +3,7 @@
 #include "injector/pod_options.c"
 #include "injector/probes.c"
 #include "injector/review.c"
+#include "injector/subject.c"
 #include "injector/template.c"
 
 #include "injector_test.h"
@@ -17,15 +18,11 @@
 static struct ew_review review;
 
 /* The answer as JSON, NULL with 400. */
-static json_t *ask(const char *text) {
-  char *s = ew_strdup(text), why[200];
+static json_t *ask_as_is(const char *text) {
+  char why[200];
   json_t *v = NULL;
 
-  for (char *p = s; *p; p++)
-    if (*p == '\'')
-      *p = '"';
-  ew_review_answer(&config, ew_slice_str(s), &review);
-  free(s);
+  ew_review_answer(&config, ew_slice_str(text), &review);
   assert_int_equal(review.n, strlen(review.text));
   if (review.status == 200) {
     v = ew_json_parse(ew_slice(review.text, review.n), why, sizeof(why));
@@ -38,6 +35,17 @@ static json_t *ask(const char *text) {
     assert_int_equal(review.verdict, EW_VERDICT_MALFORMED);
     assert_true(strlen(review.why) > 0);
   }
+  return v;
+}
+
+static json_t *ask(const char *text) {
+  char *s = ew_strdup(text);
+
+  for (char *p = s; *p; p++)
+    if (*p == '\'')
+      *p = '"';
+  json_t *v = ask_as_is(s);
+  free(s);
   return v;
 }
 
@@ -75,7 +83,8 @@ static void test_injected_once(void **state) {
   expect_at(v, "response.allowed", "true");
   expect_at(v, "response.patchType", "'JSONPatch'");
   expect_at(v, "response.warnings", "nothing");
-  char *text = base64_decode(json_string_value(at(v, "response.patch")));
+  char *text = ew_base64_decode(
+      ew_slice_str(json_string_value(at(v, "response.patch"))), NULL);
   json_t *ops = json_loads(text, 0, NULL);
   json_t *before = json_of(object);
   json_t *after = patch_apply(before, ops);
@@ -91,7 +100,13 @@ static void test_injected_once(void **state) {
   json_t *again = json_of(REQUEST("{}"));
   json_object_set(json_object_get(again, "request"), "object", after);
   char *again_text = json_dumps(again, 0);
-  left(again_text, "it is already");
+  v = ask_as_is(again_text);
+  assert_int_equal(review.verdict, EW_VERDICT_LEFT);
+  assert_non_null(strstr(review.why, "injected already"));
+  expect_at(v, "response.warnings", "nothing");
+  assert_false(review.tell);
+  ew_review_fini(&review);
+  json_decref(v);
   free(again_text);
   json_decref(again);
   json_decref(after);
@@ -114,6 +129,60 @@ static void test_denied(void **state) {
       "annotation eastwest.dev/strict: \"x\": expected true or false");
   json_decref(v);
   ew_review_fini(&review);
+}
+
+#define TOLD(more, ns, pod)                                           \
+  "{" HEAD ", 'request': {'uid': 'u-1', 'operation': 'CREATE', " more \
+  "'namespace': '" ns "', " POD_KIND ", 'object': " pod "}}"
+#define ON_THE_NODE "{'metadata': {'name': 'a'}, 'spec': {'hostNetwork': true}}"
+
+static void expect_told(const char *text, enum ew_verdict verdict, bool told) {
+  json_decref(ask(text));
+  assert_int_equal(review.verdict, verdict);
+  assert_int_equal(review.tell, told);
+  ew_review_fini(&review);
+}
+
+static void test_what_is_told(void **state) {
+  expect_told(TOLD("", "shop", ON_THE_NODE), EW_VERDICT_LEFT, true);
+  expect_told(TOLD("'dryRun': false,", "shop", ON_THE_NODE), EW_VERDICT_LEFT,
+              true);
+  expect_told(TOLD("'dryRun': true,", "shop", ON_THE_NODE), EW_VERDICT_LEFT,
+              false);
+  expect_told(TOLD("'dryRun': 'yes',", "shop", ON_THE_NODE),
+              EW_VERDICT_MALFORMED, false);
+  expect_told(TOLD("'subResource': 'status',", "shop", ON_THE_NODE),
+              EW_VERDICT_LEFT, false);
+  expect_told(TOLD("", "shop",
+                   "{'metadata': {'labels': {'eastwest.dev/inject':"
+                   " 'disabled'}}, 'spec': {}}"),
+              EW_VERDICT_LEFT, false);
+  expect_told(TOLD("", "shop",
+                   "{'metadata': {'labels': {'eastwest.dev/inject':"
+                   " 'x'}}, 'spec': {}}"),
+              EW_VERDICT_DENIED, true);
+  json_decref(ask(TOLD("", "shop", ON_THE_NODE)));
+  assert_string_equal(review.subject.namespace_, "shop");
+  assert_string_equal(review.subject.kind, "Pod");
+  ew_review_fini(&review);
+}
+
+/* Whatever the webhook's selectors say. */
+static void test_exempt_namespaces(void **state) {
+  static const char pod[] = TOLD("", "%s", "{'metadata': {}, 'spec': {}}");
+  static const char *const never[] = {"kube-system", "kube-public",
+                                      "kube-node-lease", "mesh-system"};
+  char text[400];
+  config.own_namespace = "mesh-system";
+  for (size_t i = 0; i < 4; i++) {
+    size_t n = (size_t)(strstr(pod, "%s") - pod);
+    snprintf(text, sizeof(text), "%.*s%s%s", (int)n, pod, never[i],
+             pod + n + 2);
+    left(text, "never in the mesh");
+  }
+  config.own_namespace = NULL;
+  expect_told(TOLD("", "mesh-system", "{'metadata': {}, 'spec': {}}"),
+              EW_VERDICT_INJECTED, true);
 }
 
 static void test_not_for_us(void **state) {
@@ -213,35 +282,17 @@ static void test_every_prefix(void **state) {
   free(text);
 }
 
-static void test_base64(void **state) {
-  static const char *const t[][2] = {{"", ""},
-                                     {"f", "Zg=="},
-                                     {"fo", "Zm8="},
-                                     {"foo", "Zm9v"},
-                                     {"foob", "Zm9vYg=="},
-                                     {"fooba", "Zm9vYmE="},
-                                     {"foobar", "Zm9vYmFy"},
-                                     {"\xff\xfe\xfb", "//77"}};
-  for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
-    char *s = base64(t[i][0], strlen(t[i][0]));
-    assert_string_equal(s, t[i][1]);
-    char *back = base64_decode(s);
-    assert_string_equal(back, t[i][0]);
-    free(back);
-    free(s);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_injected_once),
       cmocka_unit_test(test_denied),
+      cmocka_unit_test(test_what_is_told),
+      cmocka_unit_test(test_exempt_namespaces),
       cmocka_unit_test(test_not_for_us),
       cmocka_unit_test(test_no_review),
       cmocka_unit_test(test_reasons_are_one_line),
       cmocka_unit_test(test_too_much),
       cmocka_unit_test(test_every_prefix),
-      cmocka_unit_test(test_base64),
   };
   return cmocka_run_group_tests(tests, open_config, close_config);
 }

@@ -126,6 +126,25 @@ static void test_pages_and_a_selector(void **state) {
   finish(&s);
 }
 
+static void test_one_object_by_its_name(void **state) {
+  static const char by_name[] = "&fieldSelector=metadata.name%3Dx";
+  struct ew_kube_watch_opts opts = things;
+  struct seen s;
+  char path[200];
+  (void)state;
+  opts.name = "x";
+  begin(&s, &opts);
+  snprintf(path, sizeof(path), GET_LIST "%s", by_name);
+  api_answer(&s.api, path, 200, LIST("7", "", META("a", "x", "3")));
+  expect(&s, "+a/x@3(v1) synced ");
+  struct ew_httpd_request *r = api_take(&s.api, GET_WATCH("7"));
+  struct ew_slice asked = ew_httpd_head(r)->path;
+  size_t n = strlen(by_name);
+  assert_true(asked.n > n);
+  assert_memory_equal(asked.p + asked.n - n, by_name, n);
+  finish(&s);
+}
+
 static void list_two(struct seen *s) {
   begin(s, &things);
   api_answer(&s->api, GET_LIST, 200,
@@ -270,6 +289,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_a_list_and_its_events),
       cmocka_unit_test(test_pages_and_a_selector),
+      cmocka_unit_test(test_one_object_by_its_name),
       cmocka_unit_test(test_410_as_status_lists_again),
       cmocka_unit_test(test_an_error_event_lists_again),
       cmocka_unit_test(test_an_event_that_is_too_long_lists_again),

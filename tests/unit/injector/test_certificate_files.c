@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "injector/certificate.c"
+#include "injector/certificate_files.c"
 
 #include "net/tls_test.h"
 
@@ -62,39 +63,44 @@ static int64_t faults(void) {
 }
 
 static void follows_its_files(void **state) {
-  struct ew_certificate *c =
-      ew_certificate_new(loop, cert_path, key_path, metrics);
+  struct ew_certificate *c = ew_certificate_new(metrics);
+  struct ew_certificate_files *f =
+      ew_certificate_files_new(loop, cert_path, key_path, c);
   assert_null(ew_certificate_tls(c));
+  assert_false(ew_certificate_good(c));
   assert_int_equal(faults(), 1);
   /* Nothing changed: nothing is tried. */
-  follow(c);
+  follow(f);
   assert_int_equal(faults(), 1);
 
   write_pair("a", true, false);
-  follow(c);
+  follow(f);
   assert_null(ew_certificate_tls(c));
   write_pair("b", true, true);
-  follow(c);
+  follow(f);
   struct ew_tls_ctx *first = ew_certificate_tls(c);
   assert_non_null(first);
+  assert_true(ew_certificate_good(c));
   assert_int_equal(ew_series_get(c->not_after), ew_tls_ctx_not_after(first));
 
   /* A key of another pair, nonsense, nothing: the last good one stays. */
   int64_t before = faults();
   write_pair("c", false, true);
-  follow(c);
+  follow(f);
   write_file(cert_path, "nonsense");
-  follow(c);
+  follow(f);
   write_file(cert_path, "");
-  follow(c);
+  follow(f);
   assert_int_equal(remove(cert_path), 0);
-  follow(c);
+  follow(f);
   assert_ptr_equal(ew_certificate_tls(c), first);
   assert_int_equal(faults(), before + 4);
 
   /* By the timer, too. */
   write_pair("d", true, true);
   RUN_UNTIL(loop, ew_certificate_tls(c) != first);
+  ew_certificate_files_del(f);
+  ew_certificate_files_del(NULL);
   ew_certificate_del(c);
   ew_certificate_del(NULL);
 }
