@@ -13,7 +13,7 @@ import time
 
 import yaml
 
-from . import archives, build, containerd
+from . import archives, build, containerd, mesh
 from .namespaces import nsenter
 from .state import CACHE, REPOSITORY, ClusterError, State
 
@@ -62,6 +62,7 @@ def _own_cluster(state):
 
 def _start_cluster(state):
     if state.pid("keeper"):
+        mesh.refresh(state)
         return
     done = subprocess.run([sys.executable, "-m", "cluster", "--name",
                            state.name, "up"])

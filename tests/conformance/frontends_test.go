@@ -74,6 +74,9 @@ func testFrontends(t *testing.T, s *suite.ConformanceTestSuite) {
 			answer{backend: "v3", carries: map[string]string{"x-routed": ""}}},
 		{"NodePort Service", request{host: "frontend-node"}, answer{backend: "v2"}},
 		{"parentRef of group core", request{host: "frontend-core"}, answer{backend: "v3"}},
+		{"an HTTPRoute beats a TCPRoute", request{host: "frontend-kinds"}, answer{backend: "v1"}},
+		{"the TCPRoute adds nothing", request{host: "frontend-kinds", path: "/else"},
+			answer{status: 404, refusal: "no-route"}},
 		{"the port of the parentRef", request{host: "frontend-ports:81"}, answer{backend: "v1"}},
 		{"the section of the parentRef", request{host: "frontend-ports:82"}, answer{backend: "v2"}},
 	})
