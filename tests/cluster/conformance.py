@@ -56,6 +56,9 @@ def program():
 def _own_cluster(state):
     """True where the tests are to run in our cluster for tests."""
     chosen = os.environ.get("KUBECONFIG")
+    for path in filter(None, (chosen or "").split(":")):
+        if not os.path.exists(path):
+            raise ClusterError(f"KUBECONFIG: {path}: no such file")
     return not chosen or (os.path.realpath(chosen)
                           == os.path.realpath(state.kubeconfig))
 
@@ -119,7 +122,11 @@ class Progress:
         print(f"{result} {suite[4:].lower():12} {test} {seconds:.1f} s",
               flush=True)
         if result == "FAIL":
-            print("".join(self._section[-SECTION_LINES:]), end="", flush=True)
+            self.show()
+
+    def show(self):
+        """What was read last."""
+        print("".join(self._section[-SECTION_LINES:]), end="", flush=True)
 
     def count(self, suite, result):
         return self.counts.get((suite, result), 0)
@@ -174,6 +181,9 @@ def _run(state, args, more):
         f"{passed['TestEastwest']} of our own passed, {failed} failed; "
         f"log: {os.path.relpath(LOG)}")
     good = running.returncode == 0 and not faults and not failed
+    if running.returncode != 0 and not failed:
+        progress.show()
+        say("the test program ended with a failure that is of no one test")
     if good and not sum(passed.values()):
         say(f"--run: \"{args.run}\": expected the name of a test")
         good = False

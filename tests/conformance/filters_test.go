@@ -17,6 +17,8 @@ func init() {
 		"rewrite", testRewrite)
 	add("CORS", "A CORS filter answers preflights and marks responses, for allowed origins",
 		"cors", testCORS)
+	add("GRPCFilters", "Filters of a GRPCRoute change metadata, for a rule and for a backend",
+		"grpc-filters", testGRPCFilters)
 	add("UnknownFilter", "A filter that can't be carried out is never skipped: its rule answers 500",
 		"unknown-filter", testUnknownFilter)
 }
@@ -111,5 +113,19 @@ func testUnknownFilter(t *testing.T, s *suite.ConformanceTestSuite) {
 	expect(t, mesh(t, s), "unknown-filter", []probe{
 		{"extension", request{path: "/extension"}, answer{status: 500, refusal: "invalid-filter"}},
 		{"the other rule", request{path: "/"}, answer{backend: "v1"}},
+	})
+}
+
+func testGRPCFilters(t *testing.T, s *suite.ConformanceTestSuite) {
+	call := func(host string) request {
+		return request{scheme: "grpc", host: host + ":7070",
+			headers: map[string]string{"x-old": "old", "x-kept": "kept"}}
+	}
+	changed := map[string]string{"x-old": "", "x-kept": "kept", "x-new": "new"}
+	expect(t, mesh(t, s), "", []probe{
+		{"rule", call("grpc-filters"), answer{backend: "v1", seen: changed,
+			carries: map[string]string{"x-new": "new"}}},
+		{"backend", call("grpc-backend-filters"), answer{backend: "v2", seen: changed,
+			carries: map[string]string{"x-new": "new"}}},
 	})
 }
