@@ -143,12 +143,12 @@ func shares(answers []echo.Response) map[string]int {
 	return found
 }
 
-// expectShares sends 500 requests, of which each kind of answer gets the share
-// that is given, in hundredths and give or take 8: four standard deviations of
-// a fair choice, so that bad luck fails one run in 10,000.
+// expectShares sends 1000 requests, of which each kind of answer gets the share
+// that is given, in hundredths and give or take 8: five standard deviations of
+// a fair choice, so that bad luck does not fail a run.
 func expectShares(t *testing.T, from caller, r request, want map[string]int) {
 	t.Helper()
-	const count = 500
+	const count = 1000
 	eventually(t, func() error {
 		answers, err := from.send(r, 10)
 		if err != nil {
