@@ -99,7 +99,6 @@ ew_kube_source_new(struct ew_loop *l, struct ew_kube *k, struct ew_objects *o,
   struct ew_kube_source *s = ew_calloc(1, sizeof(*s));
 
   s->objects = o;
-  o->webhook = true;
   s->ev = ev;
   s->arg = arg;
   s->watches_n = s->unsynced = SOURCES;

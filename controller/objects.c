@@ -274,8 +274,8 @@ const struct ew_object *ew_objects_pod_by_ip(const struct ew_objects *o,
 bool ew_objects_injected(const struct ew_objects *o,
                          const struct ew_object *pod) {
   const struct ew_pod *p = &pod->u.pod;
-  if (o->webhook)
-    return p->injected && !p->host_network;
+  if (p->sidecar != EW_SIDECAR_BY_LABEL)
+    return p->sidecar == EW_SIDECAR_YES && !p->host_network;
   if (p->host_network || p->inject == EW_INJECT_DISABLED)
     return false;
   if (p->inject == EW_INJECT_ENABLED)

@@ -47,13 +47,18 @@ struct ew_namespace {
   struct ew_ports opaque;
 };
 
+/* Of a pod as Kubernetes has it: true or false. In manifests nobody writes
+ * which containers were added, and the labels say it. */
+#define EW_SIDECAR_MEMBER "eastwest.dev/sidecar"
+enum ew_sidecar { EW_SIDECAR_BY_LABEL, EW_SIDECAR_NO, EW_SIDECAR_YES };
+
 struct ew_pod {
   const char *const *ips;
   size_t ips_n;
   const char *service_account;
   enum ew_inject inject;
+  enum ew_sidecar sidecar;
   bool host_network;
-  bool injected; /* annotation eastwest.dev/injected: by the webhook */
   bool ended; /* phase Succeeded or Failed: its address may be another's now */
   bool has_opaque;
   struct ew_ports opaque, skip_inbound;
@@ -119,9 +124,6 @@ struct ew_object {
 };
 
 struct ew_objects {
-  /* Where a webhook injects, labels say what is wished for now, and the
-   * annotation what was done when the pod was made. */
-  bool webhook;
   uint64_t changes; /* grows with every upsert and delete that took effect */
   struct ew_list kinds[EW_KINDS]; /* of ew_object.node */
   struct ew_strmap by_name;       /* "Kind/namespace/name" */
@@ -158,8 +160,8 @@ const struct ew_object *ew_objects_service_by_ip(const struct ew_objects *o,
 const struct ew_object *ew_objects_pod_by_ip(const struct ew_objects *o,
                                              const char *ip);
 
-/* Whether |pod| has a sidecar: by its annotation where a webhook injects, else
- * by the rules of the injector. */
+/* Whether |pod| has a sidecar: one that is seen, else by the rules of the
+ * injector. */
 bool ew_objects_injected(const struct ew_objects *o,
                          const struct ew_object *pod);
 

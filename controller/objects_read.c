@@ -135,8 +135,11 @@ static void ew_read_pod(struct ew_jr *r, const struct ew_jv *root,
   struct ew_jv status = ew_jr_obj(r, root, "status");
   struct ew_jv annotations = ew_jr_obj(r, meta, "annotations");
   pod->inject = ew_read_inject(r, meta);
+  if (ew_jv_get(root, EW_SIDECAR_MEMBER).v)
+    pod->sidecar = ew_jr_bool(r, root, EW_SIDECAR_MEMBER, false)
+                       ? EW_SIDECAR_YES
+                       : EW_SIDECAR_NO;
   pod->host_network = ew_jr_bool(r, &spec, "hostNetwork", false);
-  pod->injected = ew_jr_str(r, &annotations, "eastwest.dev/injected") != NULL;
   const char *account = ew_jr_str(r, &spec, "serviceAccountName");
   pod->service_account = account && *account ? ew_keep(o, account) : "default";
   const char *phase = ew_jr_str(r, &status, "phase");

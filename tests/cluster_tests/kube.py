@@ -6,7 +6,7 @@ import subprocess
 
 import yaml
 
-from cluster import archives, build, containerd, crds, mesh
+from cluster import archives, build, containerd, crds, mesh, network
 from cluster.namespaces import nsenter
 from cluster.state import REPOSITORY, ClusterError, State, wait_for
 
@@ -242,6 +242,51 @@ class Load:
         out, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == 0, out
         return json.loads(out)
+
+
+# Arguments: host, port, folder of certificates, path; the body on the first
+# line. Until the second: how often it asked, and what was no success.
+ASK = """
+import http.client, json, ssl, sys, threading
+host, port, folder, path = sys.argv[1:]
+body, end = sys.stdin.readline(), threading.Event()
+context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+context.load_cert_chain(f"{folder}/admin.crt", f"{folder}/admin.key")
+conn = http.client.HTTPSConnection(host, int(port), context=context)
+asked, refused = 0, []
+threading.Thread(target=lambda: (sys.stdin.readline(), end.set())).start()
+while not end.is_set():
+    conn.request("POST", path, body, {"content-type": "application/json"})
+    answer = conn.getresponse()
+    text = answer.read().decode()
+    asked += 1
+    if answer.status != 201:
+        refused.append(text)
+print(json.dumps([asked, refused]))
+"""
+
+
+class Refusals:
+    """Asks all the time whether a pod would be admitted; keeps what it was
+    told when not. A dry run is reviewed as any other."""
+
+    def __init__(self, cluster, ns):
+        self.asked, self.refused = 0, []
+        self.body = json.dumps(pod(ns, "asked", idle()))
+        self.process = subprocess.Popen(
+            [*nsenter(cluster.state), *PYTHON, "-c", ASK, network.NODE, "6443",
+             cluster.state.path("certs"),
+             f"/api/v1/namespaces/{ns}/pods?dryRun=All"], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self):
+        self.process.stdin.write(self.body + "\n")
+        self.process.stdin.flush()
+        return self
+
+    def __exit__(self, *_):
+        out, _ = self.process.communicate("\n", timeout=60)
+        self.asked, self.refused = json.loads(out)
 
 
 def load_image(cluster, archive):

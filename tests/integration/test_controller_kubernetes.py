@@ -370,8 +370,8 @@ def test_roots_are_where_a_pod_opts_in_by_itself(world):
     c = world.start().ready()
     m.wait_for(lambda: roots_in(world, "app"))
     world.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": {
-        "name": "p", "namespace": "plain",
-        "annotations": {"eastwest.dev/injected": "1.0"}}, "spec": {}})
+        "name": "p", "namespace": "plain"}, "spec": {"initContainers": [
+            {"name": "eastwest-sidecar", "restartPolicy": "Always"}]}})
     m.wait_for(lambda: roots_in(world, "plain") == c.roots())
 
 

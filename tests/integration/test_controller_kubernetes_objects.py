@@ -64,26 +64,41 @@ def test_watch_events_reach_discovery(world):
     assert lists(world, "services") == 1
 
 
-def shop_pod(**annotations):
+def pod(sidecar, **meta):
+    """Of Service shop."""
+    init = [{"name": "eastwest-sidecar", "restartPolicy": "Always"}]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {
-        "name": "shop-1", "namespace": "app", "annotations": annotations},
-        "spec": {"serviceAccountName": "seller",
-                 "containers": [{"name": "x"}]},
+        "name": "shop-1", "namespace": "app", **meta}, "spec": {
+            "serviceAccountName": "seller", "containers": [{"name": "x"}],
+            **({"initContainers": init} if sidecar else {})},
         "status": {"phase": "Running", "podIP": "10.1.0.1",
                    "podIPs": [{"ip": "10.1.0.1"}]}}
 
 
-def test_pods_that_were_injected_have_identities(world):
-    # Older than the label of its namespace.
-    world.api.put(shop_pod())
+def identity(d):
+    return d["backends"][0]["endpoints"][0].get("identity")
+
+
+def test_pods_have_identities(world):
+    world.api.put(pod(sidecar=True))
     c = world.start().ready()
     with c.watch(SHOP) as w:
-        d = w.until(service())
-        assert "identity" not in d["backends"][0]["endpoints"][0]
-        world.api.put(shop_pod(**{"eastwest.dev/injected": "1.0"}))
-        d = w.until(lambda d: d["backends"][0]["endpoints"][0].get("identity"))
-        (e,) = d["backends"][0]["endpoints"]
-        assert e["identity"] == "spiffe://cluster.local/ns/app/sa/seller"
+        d = w.until(identity)
+        assert identity(d) == "spiffe://cluster.local/ns/app/sa/seller"
+
+
+def test_pods_without_a_sidecar_have_none(world):
+    """They ran before their namespace joined, or were left alone: the sidecar
+    that is there counts, and not what labels ask for."""
+    world.api.put(pod(sidecar=False, labels={
+        "eastwest.dev/inject": "enabled"}))
+    c = world.start().ready()
+    with c.watch(SHOP) as w:
+        d = w.until(lambda d: d["backends"][0]["endpoints"])
+        assert identity(d) is None
+        world.api.remove("pods", "app", "shop-1")  # restarted
+        world.api.put(pod(sidecar=True))
+        w.until(identity)
 
 
 def test_changes_of_nothing_send_no_state(world):

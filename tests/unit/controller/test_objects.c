@@ -344,30 +344,9 @@ static void test_injected(void **state) {
   set_namespace(o, "disabled");
   assert_false(injected(o, "", ""));
   assert_true(injected(o, "enabled", ""));
-}
-
-/* The annotation that the webhook leaves. */
-static bool was_injected(struct ew_objects *o, const char *spec) {
-  char text[256];
-  snprintf(text, sizeof text,
-           "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'p',"
-           "'namespace':'a','annotations':{'eastwest.dev/injected':'1.0'}},"
-           "'spec':{%s}}",
-           spec);
-  assert_int_equal(rc_of(o, text), EW_OK);
-  return ew_objects_injected(o, ew_objects_get(o, EW_KIND_POD, "a", "p"));
-}
-
-/* A namespace may be labelled while its pods run without a sidecar. */
-static void test_injected_by_a_webhook(void **state) {
-  struct ew_objects *o = *state;
-  o->webhook = true;
-  set_namespace(o, "enabled");
-  assert_false(injected(o, "enabled", ""));
-  assert_true(was_injected(o, ""));
-  assert_false(was_injected(o, "'hostNetwork':true"));
-  set_namespace(o, "disabled");
-  assert_true(was_injected(o, ""));
+  /* What is seen beats what labels say. */
+  assert_true(injected(o, "disabled", "},'eastwest.dev/sidecar':true,'x':{"));
+  assert_false(injected(o, "enabled", "},'eastwest.dev/sidecar':false,'x':{"));
 }
 
 static const struct ew_object *put_annotated(struct ew_objects *o,
@@ -514,7 +493,6 @@ int main(void) {
       OBJECTS_TEST(test_pods_without_an_address_of_their_own),
       OBJECTS_TEST(test_pod),
       OBJECTS_TEST(test_injected),
-      OBJECTS_TEST(test_injected_by_a_webhook),
       OBJECTS_TEST(test_ports),
       OBJECTS_TEST(test_faulty_ports),
       OBJECTS_TEST(test_slice),
