@@ -84,6 +84,8 @@ func (r request) args(count int) []string {
 	args := []string{
 		fmt.Sprintf("%s://%s%s", scheme, r.host, r.path),
 		fmt.Sprintf("--count=%d", count),
+		// Of all of them together: on a busy machine its 5 s are too few.
+		"--timeout=60s",
 	}
 	if strings.HasPrefix(scheme, "http") {
 		args = append(args, "--method="+or(r.method, "GET"))
