@@ -96,6 +96,15 @@ void ew_local_del(struct ew_local *m) {
   free(m);
 }
 
+void ew_local_measure(struct ew_local *m, struct ew_metrics *metrics) {
+  struct ew_series *looks =
+      ew_series_ref(metrics, EW_COUNTER, "eastwest_controller_looks_total",
+                    "Looks at the folders of manifests.", NULL, 0);
+
+  ew_series_set(looks, (int64_t)m->polls);
+  ew_series_unref(metrics, looks);
+}
+
 struct ew_authenticator *ew_local_authenticator(struct ew_local *m) {
   return ew_tokens_authenticator(m->tokens);
 }

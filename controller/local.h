@@ -5,6 +5,7 @@
 #include "controller/authenticator.h"
 #include "controller/objects.h"
 #include "controller/source.h"
+#include "eastwest/base/metrics.h"
 #include "eastwest/net/loop.h"
 
 /* A mesh without Kubernetes: objects from folders of manifests, status into
@@ -27,5 +28,7 @@ struct ew_local *ew_local_new(struct ew_loop *l,
                               char *why, size_t why_len);
 void ew_local_del(struct ew_local *m); /* NULL is allowed */
 struct ew_authenticator *ew_local_authenticator(struct ew_local *m);
+/* Sets the series that describe it. */
+void ew_local_measure(struct ew_local *m, struct ew_metrics *metrics);
 
 #endif

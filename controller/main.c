@@ -96,6 +96,8 @@ static void measure(void *arg) {
   ew_discovery_measure(c->discovery);
   if (c->kubernetes)
     ew_kubernetes_measure(c->kubernetes, c->metrics);
+  else
+    ew_local_measure(c->local, c->metrics);
 }
 
 static void make_series(struct controller *c) {

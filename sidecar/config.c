@@ -28,6 +28,7 @@ enum option_id {
   OPT_ACCESS_LOG,
   OPT_LOG_LEVEL,
   OPT_DRAIN_SECONDS,
+  OPT_DESTINATION_IDLE_SECONDS,
   OPT_OUTBOUND_PORT,
   OPT_INBOUND_PORT,
   OPT_STATUS_PORT,
@@ -79,6 +80,9 @@ static const struct option_row rows[] = {
      "JSON lines on stderr (default info)"},
     {OPT_DRAIN_SECONDS, "drain-seconds", "N", "EASTWEST_DRAIN_SECONDS",
      "longest wait for open requests after SIGTERM (default 28)"},
+    {OPT_DESTINATION_IDLE_SECONDS, "destination-idle-seconds", "N",
+     "EASTWEST_DESTINATION_IDLE_SECONDS",
+     "an address that nobody used for this long is forgotten (default 300)"},
     {OPT_OUTBOUND_PORT, "outbound-port", "PORT", NULL, "default 15001"},
     {OPT_INBOUND_PORT, "inbound-port", "PORT", NULL, "default 15006"},
     {OPT_STATUS_PORT, "status-port", "PORT", NULL,
@@ -255,6 +259,11 @@ static void apply(struct ew_config *c, const struct option_row *row,
   case OPT_DRAIN_SECONDS:
     c->drain_s = (uint32_t)number(row, value, 86400);
     break;
+  case OPT_DESTINATION_IDLE_SECONDS:
+    c->destination_idle_s = (uint32_t)number(row, value, 86400);
+    if (c->destination_idle_s == 0)
+      bad(row, value, "a number from 1 to 86400");
+    break;
   case OPT_OUTBOUND_PORT:
     c->outbound_port = (uint16_t)number(row, value, 65535);
     break;
@@ -330,6 +339,7 @@ void ew_config_parse(struct ew_config *c, int argc, char **argv) {
       .status_port = 15020,
       .admin_port = 15000,
       .drain_s = 28,
+      .destination_idle_s = 300,
   };
   memset(longopts, 0, sizeof(longopts));
   for (size_t i = 0; i < ROWS; i++)

@@ -39,6 +39,7 @@ struct ew_config {
   enum ew_access_mode access_log;
   uint16_t outbound_port, inbound_port, status_port, admin_port;
   uint32_t drain_s;
+  uint32_t destination_idle_s;
   /* Instead of all that: one request. */
   bool has_get;
   struct ew_get get;

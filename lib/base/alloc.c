@@ -6,13 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 
-#define EW_ARENA_BLOCK 4096u
+/* With its header a block is a chunk. */
+#define EW_ARENA_CHUNK 4096u
+#define EW_ARENA_BLOCK (EW_ARENA_CHUNK - sizeof(struct ew_arena_block))
+#define SMALL 1024u
 #define EW_ARENA_ALIGN _Alignof(max_align_t)
 
 struct ew_arena_block {
   struct ew_arena_block *next;
+  size_t size; /* of all of it */
   max_align_t data[];
 };
 
@@ -29,6 +34,10 @@ void *ew_malloc(size_t n) { return ew_checked(malloc(n ? n : 1), n); }
 void *ew_calloc(size_t count, size_t n) {
   if (count == 0 || n == 0)
     count = n = 1;
+  /* glibc's calloc passes by the fast lists of its malloc. Where it may get
+   * fresh pages they are clear already. */
+  if (count <= SMALL / n)
+    return memset(ew_malloc(count * n), 0, count * n);
   return ew_checked(calloc(count, n), count * n);
 }
 
@@ -52,13 +61,16 @@ void ew_arena_init(struct ew_arena *a) { *a = (struct ew_arena){0}; }
 void ew_arena_fini(struct ew_arena *a) {
   for (struct ew_arena_block *b = a->head, *next; b; b = next) {
     next = b->next;
-    free(b);
+    ew_chunk_give(b, b->size);
   }
   ew_arena_init(a);
 }
 
 static struct ew_arena_block *ew_arena_block_new(size_t n) {
-  return ew_malloc(sizeof(struct ew_arena_block) + n);
+  size_t size = sizeof(struct ew_arena_block) + n;
+  struct ew_arena_block *b = ew_chunk_take(size);
+  b->size = size;
+  return b;
 }
 
 void *ew_arena_alloc(struct ew_arena *a, size_t n) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eastwest/base/alloc.h"
+#include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 
 #define EW_BUF_FIRST 256u
@@ -15,7 +16,7 @@ void ew_buf_init(struct ew_buf *b, size_t max) {
 }
 
 void ew_buf_fini(struct ew_buf *b) {
-  free(b->p);
+  ew_chunk_give(b->p, b->cap);
   ew_buf_init(b, b->max);
 }
 
@@ -33,18 +34,29 @@ static size_t ew_buf_grown(const struct ew_buf *b, size_t need) {
   return cap;
 }
 
+/* Also moves what is unread to the front. */
+static void ew_buf_grow(struct ew_buf *b, size_t need) {
+  size_t cap = ew_buf_grown(b, need), len = ew_buf_len(b);
+  char *p = ew_chunk_take(cap);
+  if (len > 0)
+    memcpy(p, b->p + b->off, len);
+  ew_chunk_give(b->p, b->cap);
+  b->p = p;
+  b->cap = cap;
+  b->off = 0;
+  b->end = len;
+}
+
 char *ew_buf_reserve(struct ew_buf *b, size_t n) {
   if (n > ew_buf_room(b))
     return NULL;
   size_t len = ew_buf_len(b);
-  if (b->cap - b->end < n && b->off > 0) {
+  if (!b->p || b->cap - len < n) {
+    ew_buf_grow(b, len + n);
+  } else if (b->cap - b->end < n) {
     memmove(b->p, b->p + b->off, len);
     b->off = 0;
     b->end = len;
-  }
-  if (b->cap - b->end < n || !b->p) {
-    b->cap = ew_buf_grown(b, len + n);
-    b->p = ew_realloc(b->p, b->cap);
   }
   return b->p + b->end;
 }

@@ -31,6 +31,19 @@ static ssize_t read_pending(nghttp2_session *session, int32_t id, uint8_t *buf,
   return (ssize_t)(have < n ? have : n);
 }
 
+/* nghttp2 takes the least of this, the windows and the peer's SETTINGS. */
+static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t id,
+                            int32_t session_window, int32_t stream_window,
+                            uint32_t peer_max, void *arg) {
+  (void)session;
+  (void)type;
+  (void)id;
+  (void)session_window;
+  (void)stream_window;
+  (void)arg;
+  return peer_max < EW_H2_FRAME_MAX ? (ssize_t)peer_max : EW_H2_FRAME_MAX;
+}
+
 void ew_h2_submit_head(struct ew_h2 *h, struct ew_h2_stream *s,
                        const struct ew_message *m, bool end) {
   const nghttp2_data_provider body = {.source = {.ptr = s},
@@ -375,6 +388,8 @@ static nghttp2_session_callbacks *callbacks(void) {
   EW_BUG_ON(nghttp2_session_callbacks_new(&cb) != 0);
   ew_h2_receive_callbacks(cb);
   nghttp2_session_callbacks_set_send_data_callback(cb, send_pending);
+  nghttp2_session_callbacks_set_data_source_read_length_callback(cb,
+                                                                 frame_length);
   return cb;
 }
 
@@ -399,12 +414,13 @@ static void announce(struct ew_h2 *h) {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, EW_H2_MAX_STREAMS},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, EW_H2_STREAM_WINDOW},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, EW_HEAD_MAX},
+      {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, EW_H2_FRAME_MAX},
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
   };
 
   /* ENABLE_PUSH, the last one, is a client's to send. */
   nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings,
-                          h->c.client ? 4 : 3);
+                          h->c.client ? 5 : 4);
   nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0,
                                         EW_H2_CONN_WINDOW);
 }

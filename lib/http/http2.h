@@ -14,6 +14,9 @@
 /* |out| is filled up to about this. */
 #define EW_H2_OUT_MARK 32768
 #define EW_H2_STREAM_WINDOW 65535
+/* A stream's whole window in one frame: the smaller the frames, the smaller the
+ * pieces in which many streams of one connection reach their other sides. */
+#define EW_H2_FRAME_MAX 65536
 /* Of the connection: all streams can fill theirs. */
 #define EW_H2_CONN_WINDOW (EW_H2_MAX_STREAMS * 65536)
 /* Of a head that we send; what other codecs let through stays below it. */

@@ -41,10 +41,12 @@ struct ew_loop {
   void *wake_arg;
   char scratch[EW_SCRATCH_SIZE];
   char gather[EW_GATHER_SIZE];
+  char cipher[EW_CIPHER_SIZE];
 };
 
 uv_loop_t *ew_loop_uv(struct ew_loop *l) { return &l->uv; }
 char *ew_loop_gather(struct ew_loop *l) { return l->gather; }
+char *ew_loop_cipher(struct ew_loop *l) { return l->cipher; }
 char *ew_loop_scratch(struct ew_loop *l) { return l->scratch; }
 uint64_t ew_loop_now_ms(const struct ew_loop *l) { return uv_now(&l->uv); }
 

@@ -20,8 +20,8 @@
 #define MAX_ROOTS 16
 #define MAX_PEM (256 * 1024)
 #define MAX_CERT_LIST (32 * 1024)
-/* Two whole records in one read. */
-#define READ_BUFFER 33280
+/* Four whole records in one read. */
+#define READ_BUFFER 66048
 
 struct reason {
   char *out;

@@ -12,9 +12,9 @@
 /* The buffers for handshake messages, for writing and for reading (with room
  * for reading ahead) are all between these. */
 #define RECORD_MIN 16384
-#define SLOT 36864
+#define SLOT 69632
 #define SLOTS 2048
-#define WARM 64
+#define WARM 16
 
 static _Thread_local struct ew_area records;
 

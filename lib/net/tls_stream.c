@@ -34,7 +34,7 @@ static void apply_want(struct ew_tls_stream *t) {
     below = t->want ? t->handshake_needs : 0;
   } else if (t->err == EW_OK) {
     below |= t->want & EW_READ ? t->read_needs : 0;
-    below |= t->want & EW_WRITE ? t->write_needs : 0;
+    below |= t->want & EW_WRITE;
   }
   if (below != t->below_want) {
     t->below_want = below;
@@ -119,40 +119,16 @@ static void write_failed(struct ew_tls_stream *t) {
   ew_tls_fail(t);
 }
 
-/* EW_OK, EW_EAGAIN or a failure. */
-static int write_record(struct ew_tls_stream *t, const char *p, size_t n) {
-  size_t done;
-  ERR_clear_error();
-  int r = SSL_write_ex(t->ssl, p, n, &done);
-  if (r == 1) {
+/* Writes the records that are held. EW_OK, EW_EAGAIN or a failure. */
+static int flush_held(struct ew_tls_stream *t) {
+  int rc = ew_tls_lower_flush(&t->lower);
+  if (rc == EW_OK) {
+    t->ahead += t->pending;
     t->pending = 0;
-    t->write_needs = EW_WRITE;
-    return EW_OK;
-  }
-  switch (SSL_get_error(t->ssl, r)) {
-  case SSL_ERROR_WANT_WRITE:
-    t->pending = n;
-    t->write_needs = EW_WRITE;
-    return EW_EAGAIN;
-  case SSL_ERROR_WANT_READ:
-    t->pending = n;
-    t->write_needs = EW_READ;
-    return EW_EAGAIN;
-  default:
+  } else if (rc != EW_EAGAIN) {
     write_failed(t);
     return t->err;
   }
-}
-
-/* OpenSSL wants the same length again but no longer looks at the bytes, which
- * it has encrypted: so the user is free to come with fewer. */
-static int flush_pending(struct ew_tls_stream *t) {
-  size_t n = t->pending;
-  if (n == 0)
-    return EW_OK;
-  int rc = write_record(t, ew_loop_gather(t->w.s.loop), n);
-  if (rc == EW_OK)
-    t->ahead += n;
   return rc;
 }
 
@@ -176,6 +152,14 @@ static size_t source_skip(struct source *s, size_t n) {
     }
   }
   return skipped;
+}
+
+static bool source_is_empty(const struct source *s) {
+  size_t off = s->off;
+  for (size_t i = s->i; i < s->count; i++, off = 0)
+    if (s->v[i].n > off)
+      return false;
+  return true;
 }
 
 /* The bytes of the next record: in place when one slice fills it, else copied
@@ -202,6 +186,35 @@ static struct ew_slice next_record(struct source s, char *gather) {
   return ew_slice(gather, n);
 }
 
+/* A few records for one system call. Adds to |*taken| what has left. EW_OK,
+ * EW_EAGAIN or a failure. */
+static int write_records(struct ew_tls_stream *t, struct source *src,
+                         size_t *taken) {
+  size_t plain[EW_CIPHER_RECORDS], end[EW_CIPHER_RECORDS], n = 0, done;
+
+  ERR_clear_error();
+  ew_tls_lower_cork(&t->lower);
+  while (n < EW_CIPHER_RECORDS) {
+    struct ew_slice rec = next_record(*src, ew_loop_gather(t->w.s.loop));
+    if (rec.n == 0 || SSL_write_ex(t->ssl, rec.p, rec.n, &done) != 1)
+      break;
+    plain[n] = source_skip(src, rec.n);
+    end[n++] = t->lower.corked;
+  }
+  ptrdiff_t left = ew_tls_lower_uncork(&t->lower);
+  if (left < 0 || (n < EW_CIPHER_RECORDS && !source_is_empty(src))) {
+    write_failed(t);
+    return t->err;
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (end[i] <= (size_t)left)
+      *taken += plain[i];
+    else
+      t->pending += plain[i];
+  }
+  return ew_tls_lower_holds(&t->lower) ? EW_EAGAIN : EW_OK;
+}
+
 static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
                            size_t count) {
   struct ew_tls_stream *t = tls_of(s);
@@ -210,17 +223,11 @@ static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
     return t->err;
   if (!t->done)
     return EW_EAGAIN;
-  int rc = flush_pending(t);
+  int rc = flush_held(t);
   size_t taken = source_skip(&src, t->ahead);
   t->ahead -= taken;
-  while (rc == EW_OK) {
-    struct ew_slice rec = next_record(src, ew_loop_gather(s->loop));
-    if (rec.n == 0)
-      break;
-    rc = write_record(t, rec.p, rec.n);
-    if (rc == EW_OK)
-      taken += source_skip(&src, rec.n);
-  }
+  while (rc == EW_OK && !source_is_empty(&src))
+    rc = write_records(t, &src, &taken);
   apply_want(t);
   return taken > 0 || rc == EW_OK ? (ptrdiff_t)taken : rc;
 }
@@ -231,7 +238,7 @@ static int tls_shutdown(struct ew_stream *s) {
     return t->err;
   if (!t->done)
     return EW_EAGAIN;
-  int rc = flush_pending(t);
+  int rc = flush_held(t);
   if (rc != EW_OK)
     return rc;
   if (!t->notified_peer) {
@@ -267,8 +274,7 @@ static void below_ready(void *arg, unsigned events) {
     t->drained = false;
     out |= EW_READ;
   }
-  if (events & t->write_needs)
-    out |= EW_WRITE;
+  out |= events & EW_WRITE;
   tell(t, out & t->want);
 }
 
@@ -276,6 +282,7 @@ static void tls_free(struct ew_tls_stream *t) {
   ew_tls_handshake_fini(t);
   ew_tls_verdict_fini(&t->verdict);
   SSL_free(t->ssl);
+  ew_tls_lower_fini(&t->lower);
   ew_tls_ctx_unref(t->ctx);
   free(t->alpn);
   free(t);
@@ -309,7 +316,7 @@ static void tls_close(struct ew_stream *s) {
     /* neither close_notify nor FIN: the end must not look orderly */
   } else if (t->err != EW_OK && t->err != EW_ECONN) {
     let_alert_through(t);
-  } else if (t->err == EW_OK && t->done && t->pending == 0 &&
+  } else if (t->err == EW_OK && t->done && !ew_tls_lower_holds(&t->lower) &&
              !t->notified_peer) {
     ERR_clear_error();
     SSL_shutdown(t->ssl);
@@ -336,9 +343,8 @@ static struct ew_tls_stream *tls_new(struct ew_tls_ctx *c,
   t->w.s.ops = &ew_tls_stream_ops;
   t->w.s.loop = below->loop;
   t->w.below = below;
-  t->lower.below = below;
+  ew_tls_lower_init(&t->lower, below);
   t->read_needs = EW_READ;
-  t->write_needs = EW_WRITE;
   t->failure = "";
   t->ctx = ew_tls_ctx_ref(c);
   t->verdict.trust_domain = c->trust_domain;

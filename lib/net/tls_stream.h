@@ -20,12 +20,11 @@ struct ew_tls_stream {
   unsigned below_want; /* what was asked of the stream below */
   /* What the stream below must be ready for before the handshake, a read or a
    * write can go on. 0: it may go on now. */
-  unsigned handshake_needs, read_needs, write_needs;
-  /* Length of the record that OpenSSL has encrypted but not got rid of. */
-  size_t pending;
-  /* Bytes sent that the user was not told of yet: it still holds them and
-   * brings them again. */
-  size_t ahead;
+  unsigned handshake_needs, read_needs;
+  /* Bytes of the user in the records that |lower| holds, and in those that left
+   * since: the user was not told of either, so it still has them and brings
+   * them again. */
+  size_t pending, ahead;
   int err;             /* what read and write answer from now on, or EW_OK */
   const char *failure; /* static, or |alert| */
   char *alpn;

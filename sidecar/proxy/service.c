@@ -35,12 +35,13 @@ static bool is_idle(const struct ew_service *sv, uint64_t now_ms,
 
 static void drop_idle(struct ew_services *s, uint64_t for_ms) {
   uint64_t now = ew_loop_now_ms(s->env->loop);
+  bool away = !s->env->discovery || !ew_discovery_connected(s->env->discovery);
   struct ew_list *it, *tmp;
 
   for (size_t i = 0; i < BUCKETS; i++) {
     EW_LIST_EACH(it, tmp, &s->buckets[i]) {
       struct ew_service *sv = EW_CONTAINER(it, struct ew_service, node);
-      if (is_idle(sv, now, for_ms))
+      if (is_idle(sv, now, for_ms) && !(away && sv->view && for_ms > 0))
         forget(sv);
     }
   }
@@ -49,8 +50,10 @@ static void drop_idle(struct ew_services *s, uint64_t for_ms) {
 static void on_sweep(struct ew_timer *t) {
   struct ew_services *s = EW_CONTAINER(t, struct ew_services, sweep);
 
-  drop_idle(s, EW_SERVICE_IDLE_MS);
-  ew_timer_start(&s->sweep, SWEEP_MS);
+  uint64_t for_ms = 1000ull * s->env->config->destination_idle_s;
+
+  drop_idle(s, for_ms);
+  ew_timer_start(&s->sweep, for_ms < SWEEP_MS ? for_ms : SWEEP_MS);
 }
 
 static void tell_waiters(struct ew_service *sv) {

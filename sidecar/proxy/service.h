@@ -6,13 +6,13 @@
 #include "sidecar/proxy/view.h"
 
 /* What the sidecar knows of the addresses that its pod talks to: asked for on
- * first use, followed while in use, dropped when idle. */
+ * first use, followed while in use, dropped when idle for the configured time.
+ * While the controller is away, what it said is kept: it could not be asked
+ * again. */
 
 /* Addresses known at a time; beyond it the longest idle are dropped, and if
  * all are in use the connection is passed through as unknown. */
 #define EW_SERVICES_MAX 8192
-/* An address nobody used for this long is forgotten. */
-#define EW_SERVICE_IDLE_MS 300000
 /* How long a first connection waits for the controller's answer. */
 #define EW_SERVICE_WAIT_MS 1000
 

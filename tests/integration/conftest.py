@@ -56,11 +56,14 @@ class Frontend:
         return f"http://{self.name}.app"
 
     def apply(self, *objects, name="routes"):
-        """Writes manifests and waits until the controller has seen them."""
+        """Writes manifests; when this returns, the controller knows Services
+        and their endpoints."""
         file = f"{self.name}-{name}.yaml"
         self.mesh.write(file, list(objects))
         if file not in self.files:
             self.files.append(file)
+        if any(o["kind"] in ("Service", "EndpointSlice") for o in objects):
+            self.mesh.sync()
 
     def known(self, pod="app/client"):
         """Whether the sidecar of |pod| knows all endpoints of the Service.

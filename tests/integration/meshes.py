@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 # pylint: disable=wrong-import-position
 from localmesh.__main__ import container_of  # noqa: E402
 from localmesh.containers import user_prefix  # noqa: E402
+from localmesh.network import HUB4  # noqa: E402
 from localmesh.state import State, request  # noqa: E402
 
 WORKLOADS = ROOT / "tests" / "workloads"
@@ -245,6 +246,24 @@ class Mesh:
                         container="eastwest-sidecar").stdout
         rows = [json.loads(line) for line in out.splitlines() if line]
         return {r["address"]: r.get("destination") for r in rows}
+
+    def controller_metrics(self):
+        return self.parse_metrics(subprocess.run(
+            ["nsenter", f"--net=/run/netns/{State(self.name).hub}", "curl",
+             "-sS", f"http://{HUB4}:15020/metrics"], check=True, text=True,
+            capture_output=True).stdout)
+
+    def sync(self):
+        """Until the controller has read all manifests and what follows from
+        them: cluster addresses and EndpointSlices come in files of their own,
+        so it may see a route before the Services that it names."""
+        request(State(self.name), {"request": "sync", "timeout": 30})
+
+        def looks():
+            return self.controller_metrics()["eastwest_controller_looks_total"]
+        before = looks()
+        # One look may have begun before the last file was there.
+        wait_for(lambda: looks() >= before + 2, 30, "two looks at the files")
 
     def controller_log(self):
         path = self.state / "logs" / "controller.log"

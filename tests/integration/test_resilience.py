@@ -165,6 +165,32 @@ def test_the_mesh_works_on_without_a_controller(own, net):
         "x-forwarded-client-cert"), 20, "an identity")
 
 
+def test_what_is_idle_is_forgotten_but_not_while_the_controller_is_away(own):
+    own.write("forgetful.yaml", m.pod(NS, "forgetful", annotations={
+        "eastwest.dev/destination-idle-seconds": "1"}))
+    m.wait_for(lambda: own.pod(f"{NS}/forgetful")["is_ready"], 30, "the pod")
+
+    def known_there():
+        return any(d and d.get("name") == "echo" and d.get("backends")
+                   for d in own.destinations(f"{NS}/forgetful").values())
+
+    def asked():
+        return own.curl(f"{NS}/forgetful", f"http://echo.{NS}/").status == 200 \
+            and known_there()
+    m.wait_for(asked, 10, "echo")
+    m.wait_for(lambda: not known_there(), 10, "an end of idleness")
+    m.wait_for(asked, 10, "echo again")
+    controller(own, "stop")
+    try:
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            assert known_there()
+            time.sleep(0.2)
+    finally:
+        controller(own, "start")
+    own.remove("forgetful.yaml")
+
+
 def test_a_controller_that_hangs_is_not_missed(own, net):
     pid = status(own)["controller"]
     unseen = net.resolve(f"unseen2.{NS}")

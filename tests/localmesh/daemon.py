@@ -122,10 +122,13 @@ class Mesh:
     async def _follow(self):
         while True:
             await asyncio.sleep(POLL)
-            if self.manifests.poll():
-                for pod in self.live_pods():
-                    pod.refresh_volumes()
-                self.changed()
+            self._look()
+
+    def _look(self):
+        if self.manifests.poll():
+            for pod in self.live_pods():
+                pod.refresh_volumes()
+            self.changed()
 
     async def _work(self):
         """Bring everything in line, once for any number of changes."""
@@ -203,6 +206,8 @@ class Mesh:
         try:
             message = json.loads(await reader.readline())
             answer = await self._answer(message, gate)
+        except asyncio.TimeoutError:
+            answer = {"error": "not in time"}
         except (MeshError, ValueError, KeyError) as err:
             answer = {"error": str(err)}
         try:
@@ -243,6 +248,10 @@ class Mesh:
             await self._controller.stop()
             if message["do"] == "start":
                 self._controller.start()
+            return {}
+        if what == "sync":
+            self._look()
+            await asyncio.wait_for(self._settled.wait(), message["timeout"])
             return {}
         if what == "stop":
             gate.set()

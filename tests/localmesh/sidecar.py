@@ -14,7 +14,7 @@ DISCOVERY, METRICS, READY = 15010, 15020, 15020
 INIT_OPTIONS = ("skip-inbound-ports", "skip-outbound-ports",
                 "skip-outbound-cidrs", "skip-inbound-cidrs")
 SIDECAR_OPTIONS = ("opaque-ports", "access-log", "log-level",
-                   "drain-seconds")
+                   "drain-seconds", "destination-idle-seconds")
 
 
 def sanitizer_env(mesh):

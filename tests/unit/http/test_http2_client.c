@@ -10,7 +10,7 @@ static void test_first_words(void **state) {
   assert_string_equal(p.c->ops->name, "h2");
   assert_true(p.c->client);
   h2_pull(&p);
-  expect_sent(&p, "MAGIC\nSETTINGS 3=256 4=65535 6=65536 2=0\n"
+  expect_sent(&p, "MAGIC\nSETTINGS 3=256 4=65535 6=65536 5=65536 2=0\n"
                   "WINDOW 0 16711681\n");
   assert_int_equal(ew_codec_capacity(p.c), 100);
   h2_frame(&p, NGHTTP2_SETTINGS, 0, 0, S(""));

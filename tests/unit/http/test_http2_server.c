@@ -14,7 +14,7 @@ static void test_first_words(void **state) {
   assert_true(ew_codec_want_read(p.c));
   assert_false(ew_codec_done(p.c));
   h2_pull(&p);
-  expect_sent(&p, "SETTINGS 3=256 4=65535 6=65536\nWINDOW 0 16711681\n");
+  expect_sent(&p, "SETTINGS 3=256 4=65535 6=65536 5=65536\nWINDOW 0 16711681\n");
   h2_raw(&p, S(NGHTTP2_CLIENT_MAGIC));
   h2_frame(&p, NGHTTP2_SETTINGS, 0, 0, S(""));
   p.piece = 1;

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run: which peer does which work when."""
+
+from . import change, growth, idle, measure, report, sample
+from .load import wrk
+from .works import FIRST, HALF, WORKS, half
+
+GROWTHS = tuple(growth.TEXT)
+# What is measured once, not in rounds of load; the last ones of Eastwest only.
+EXTRAS = ("idle", change.WORK, *GROWTHS)
+NAMES = tuple(w.name for w in WORKS) + EXTRAS
+
+
+class Suite:
+    """|peers|: started; |rounds|, |seconds|: functions of a work's name;
+    |say|: for progress."""
+
+    def __init__(self, peers, rounds, seconds, say):
+        self.peers, self.say = peers, say
+        self.rounds, self.seconds = rounds, seconds
+        self.rows, self.texts = [], {}
+
+    def run(self, names):
+        for work in WORKS:
+            if work.name == HALF and HALF in names:
+                work = half(self._slowest())
+            if work.name in names:
+                self._work(work)
+        if "idle" in names:
+            for peer in self.peers:
+                if peer.name != "direct":
+                    self._add(idle.take(peer), idle.TEXT)
+        own = [p for p in self.peers if p.name == "eastwest"]
+        for peer in own:
+            if change.WORK in names:
+                self._add(change.take(peer), {change.WORK: change.TEXT})
+            for kind in GROWTHS:
+                if kind in names:
+                    rows = growth.Growth(peer, self.rounds(kind),
+                                         self.seconds(kind), self.say).take(kind)
+                    self._add(rows, {kind: growth.TEXT[kind]})
+
+    def _add(self, rows, texts):
+        self.rows += rows
+        self.texts.update(texts)
+        for row in rows:
+            self.say(f"{row['work']} {row['peer']}: done")
+
+    def _slowest(self):
+        """The lowest rate of the first work among the proxies."""
+        known = [r["rps"] for r in self.rows
+                 if r["work"] == FIRST and r["peer"] != "direct"]
+        if known:
+            return min(known)
+        proxies = [p for p in self.peers if p.name != "direct"] or self.peers
+        return min(wrk(p.client_netns, p.address("http1"), "/", "http1", 32,
+                       1).rps for p in proxies)
+
+    def _work(self, work):
+        able = [p for p in self.peers if work.door in p.doors]
+        # Fresh processes, so that the memory is of this work alone.
+        for peer in able:
+            peer.restart()
+        for peer in able:
+            peer.serves()
+        before = {p.name: measure.largest(p.sides()) for p in able}
+        samples = {p.name: [] for p in able}
+        rounds = self.rounds(work.name)
+        for number in range(rounds):
+            for peer in able:
+                one = sample.take(peer, work, self.seconds(work.name))
+                samples[peer.name].append(one)
+                self.say(f"{work.name} {number + 1}/{rounds} {peer.name}: "
+                         f"{one.load.rps:,.0f}/s, "
+                         f"{one.per_request(one.cpu.total):.1f} us")
+        self.texts[work.name] = work.text
+        self.rows += [report.row(name, work.name, some, before[name])
+                      for name, some in samples.items()]
