@@ -109,6 +109,16 @@ def _go_tools(target, folder, packages, ldflags):
     return once(target, sources, make)
 
 
+def go_test(target, folder, sources):
+    """The program that runs the tests of a Go package."""
+    def make():
+        say(f"building the tests of {folder} (minutes, once)")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _run_go(folder, "test", "-c", "-o", target, ".")
+
+    return once(target, [*sources, "test 1"], make)
+
+
 def programs():
     """The folder with kube-apiserver, kubelet, kubectl, helm, dns, ..."""
     return _go_tools(BIN, TOOLS, ["tool", "./dns"], LDFLAGS)
