@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sidecar/tunables.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,8 +14,15 @@ void ew_tunables_apply(char **argv) {
 #ifdef __SANITIZE_ADDRESS__
   (void)argv; /* it has a malloc of its own */
 #else
-  if (getenv("GLIBC_TUNABLES") || setenv("GLIBC_TUNABLES", TUNABLES, 1) != 0)
+  /* By its own path: a process started from the link would be named after the
+   * link. */
+  char path[PATH_MAX];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+  if (n <= 0 || getenv("GLIBC_TUNABLES") ||
+      setenv("GLIBC_TUNABLES", TUNABLES, 1) != 0)
     return;
-  (void)execv("/proc/self/exe", argv);
+  path[n] = '\0';
+  (void)execv(path, argv);
 #endif
 }
