@@ -13,9 +13,10 @@
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 30000
 #define ABSENT_RETRY_MS 30000
-#define WATCH_MIN_S 240
-#define WATCH_SPREAD_S 60
-/* The server sends a bookmark about every minute. */
+/* A watch ends in order before its silence counts as a fault: of a kind that
+ * nothing happened to since the server started there are no bookmarks. */
+#define WATCH_MIN_S 90
+#define WATCH_SPREAD_S 45
 #define SILENCE_S 150
 #define PATH_MAX_LEN 4096
 #define VERSION_MAX 128

@@ -2,6 +2,7 @@
 """A cluster as the tests use it: kubectl, helm, objects, and waiting."""
 
 import json
+import os
 import subprocess
 
 import yaml
@@ -42,18 +43,19 @@ class Cluster:
     def helm(self, *args):
         return crds.client(self.state, "helm", *args)
 
-    def apply(self, *objects, ns=None, dry_run=False):
+    def environ(self):
+        return {**os.environ, "KUBECONFIG": self.state.kubeconfig}
+
+    def apply(self, *objects, dry_run=False):
         """What kubectl said, its warnings included."""
         text = json.dumps({"apiVersion": "v1", "kind": "List",
                            "items": list(objects)})
         done = subprocess.run(
             [*nsenter(self.state), f"{build.BIN}/kubectl", "apply",
              "--server-side", "--force-conflicts",
-             *(["--namespace", ns] if ns else []),
              *(["--dry-run=server"] if dry_run else []), "-f", "-"],
             input=text, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"KUBECONFIG": self.state.kubeconfig, "HOME": "/root"})
+            stderr=subprocess.STDOUT, env=self.environ())
         if done.returncode != 0:
             raise ClusterError(done.stdout)
         return done.stdout
@@ -83,8 +85,7 @@ class Cluster:
         """kubectl in the background."""
         return subprocess.Popen(
             [*nsenter(self.state), f"{build.BIN}/kubectl", *args], text=True,
-            env={"KUBECONFIG": self.state.kubeconfig, "HOME": "/root"},
-            **options)
+            env=self.environ(), **options)
 
     def pod_ready(self, ns, name, seconds=90):
         def check():

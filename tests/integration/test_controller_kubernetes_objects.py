@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """--kubernetes: objects by LIST and WATCH, with all that goes wrong there."""
 import pathlib
+import re
 import time
 
 import pytest
@@ -107,6 +108,18 @@ def test_changes_of_nothing_send_no_state(world):
         w.until(service())
         world.api.put(k.service("other", "10.96.0.77"))
         assert w.quiet_for(0.5)
+
+
+def test_watches_end_before_their_silence_is_a_fault(world):
+    """A real API server sends no bookmarks of a kind that nothing happened to
+    since it started; after 150 s of silence the connection counts as dead."""
+    c = world.start().ready()
+    m.wait_for(lambda: watches(world, "tcproutes"))
+    with world.api.lock:
+        ends = [int(re.search(r"timeoutSeconds=(\d+)", query).group(1))
+                for _, _, query, _ in world.api.requests if "watch=1" in query]
+    assert len(ends) > 5 and all(60 <= s < 150 for s in ends)
+    assert c.metric("eastwest_controller_api_faults") == 0
 
 
 def test_more_objects_than_one_page_has(world):
