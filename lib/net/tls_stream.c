@@ -168,21 +168,20 @@ static bool source_is_empty(const struct source *s) {
 
 /* The bytes of the next record: in place when one slice fills it, else copied
  * together, because each record costs 22 bytes and an AEAD call. */
-static struct ew_slice next_record(struct source s, char *gather) {
+static struct ew_slice next_record(struct source s, size_t max, char *gather) {
   size_t n = 0;
   while (s.i < s.count && s.v[s.i].n == s.off) {
     s.i++;
     s.off = 0;
   }
-  if (s.i < s.count &&
-      (s.v[s.i].n - s.off >= MAX_RECORD || s.i + 1 == s.count)) {
+  if (s.i < s.count && (s.v[s.i].n - s.off >= max || s.i + 1 == s.count)) {
     n = s.v[s.i].n - s.off;
-    return ew_slice(s.v[s.i].p + s.off, n < MAX_RECORD ? n : MAX_RECORD);
+    return ew_slice(s.v[s.i].p + s.off, n < max ? n : max);
   }
-  for (; s.i < s.count && n < MAX_RECORD; s.i++, s.off = 0) {
+  for (; s.i < s.count && n < max; s.i++, s.off = 0) {
     size_t k = s.v[s.i].n - s.off;
-    if (k > MAX_RECORD - n)
-      k = MAX_RECORD - n;
+    if (k > max - n)
+      k = max - n;
     if (k > 0)
       memcpy(gather + n, s.v[s.i].p + s.off, k);
     n += k;
@@ -195,18 +194,21 @@ static struct ew_slice next_record(struct source s, char *gather) {
 static int write_records(struct ew_tls_stream *t, struct source *src,
                          size_t *taken) {
   size_t plain[EW_CIPHER_RECORDS], end[EW_CIPHER_RECORDS], n = 0, done;
+  size_t room = EW_SCRATCH_SIZE; /* one segment, as it says there */
 
   ERR_clear_error();
   ew_tls_lower_cork(&t->lower, source_fits(src, MAX_RECORD));
-  while (n < EW_CIPHER_RECORDS) {
-    struct ew_slice rec = next_record(*src, ew_loop_gather(t->w.s.loop));
+  while (room > 0) {
+    size_t max = room < MAX_RECORD ? room : MAX_RECORD;
+    struct ew_slice rec = next_record(*src, max, ew_loop_gather(t->w.s.loop));
     if (rec.n == 0 || SSL_write_ex(t->ssl, rec.p, rec.n, &done) != 1)
       break;
     plain[n] = source_skip(src, rec.n);
     end[n++] = t->lower.corked;
+    room -= rec.n;
   }
   ptrdiff_t left = ew_tls_lower_uncork(&t->lower);
-  if (left < 0 || (n < EW_CIPHER_RECORDS && !source_is_empty(src))) {
+  if (left < 0 || (room > 0 && !source_is_empty(src))) {
     write_failed(t);
     return t->err;
   }
