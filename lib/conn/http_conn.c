@@ -23,6 +23,8 @@
  * long has gone away. TCP can't tell it from one that only has no more to
  * say, before bytes go there. */
 #define GONE_MS 5000
+/* Body bytes that are flushed before other sockets are looked at. */
+#define HURRY 32768
 /* A peer must answer the PING of a drain within this. */
 #define DRAIN_MS 10000
 
@@ -57,6 +59,7 @@ struct ew_http_conn {
   uint64_t waiting_served; /* the codec's |served| when |waiting| began */
   uint64_t last_read_ms;
   size_t lingered;
+  size_t unflushed; /* body bytes that came since the last flush */
   enum phase phase;
   int err;
   bool eof;     /* the peer's direction has ended */
@@ -67,6 +70,13 @@ struct ew_http_conn {
 
 void ew_http_conn_touch(struct ew_http_conn *c) {
   ew_task_defer(c->s->loop, &c->flush);
+}
+
+void ew_http_conn_touch_body(struct ew_http_conn *c, size_t n) {
+  ew_http_conn_touch(c);
+  c->unflushed += n;
+  if (c->unflushed >= HURRY)
+    ew_loop_hurry(c->s->loop);
 }
 
 /* The peer must not take it for an orderly end: a body without a length ends
@@ -355,6 +365,7 @@ static void closed(struct ew_http_conn *c) {
 static void on_flush(struct ew_task *t) {
   struct ew_http_conn *c = EW_CONTAINER(t, struct ew_http_conn, flush);
 
+  c->unflushed = 0;
   if (c->phase <= FLUSHING)
     move(c);
   if (c->phase == CLOSED) {

@@ -37,6 +37,7 @@ struct ew_loop {
   size_t heap_n, heap_cap;
   uint64_t seq;
   uint64_t armed; /* when |timer| fires, or UINT64_MAX */
+  bool hurry;
   void (*wake)(void *arg);
   void *wake_arg;
   char scratch[EW_SCRATCH_SIZE];
@@ -61,6 +62,7 @@ uint64_t ew_clock_us(void) {
 static void idle_cb(uv_idle_t *h) {}
 
 static void run_tasks(struct ew_loop *l) {
+  l->hurry = false;
   if (ew_list_empty(&l->tasks)) {
     uv_idle_stop(&l->idle); /* the last one may have been cancelled */
     return;
@@ -96,6 +98,13 @@ void ew_task_defer(struct ew_loop *l, struct ew_task *t) {
 }
 
 void ew_task_cancel(struct ew_task *t) { ew_list_remove(&t->node); }
+
+void ew_loop_hurry(struct ew_loop *l) { l->hurry = true; }
+
+void ew_loop_callback_done(struct ew_loop *l) {
+  if (l->hurry)
+    run_tasks(l);
+}
 
 /* Timers */
 

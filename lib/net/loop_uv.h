@@ -7,6 +7,9 @@
 struct uv_loop_s;
 
 struct uv_loop_s *ew_loop_uv(struct ew_loop *l);
+/* For the end of a socket's callback: runs the tasks if somebody is in a
+ * hurry. */
+void ew_loop_callback_done(struct ew_loop *l);
 
 /* A second scratch area, for tls_stream only: what its user writes may itself
  * stand in the loop's scratch. */

@@ -107,6 +107,7 @@ static unsigned target(const struct tcp_stream *t) {
 
 static void poll_cb(uv_poll_t *h, int status, int events) {
   struct tcp_stream *t = h->data;
+  struct ew_loop *l = t->s.loop;
   unsigned got = (events & UV_READABLE ? EW_READ : 0) |
                  (events & UV_WRITABLE ? EW_WRITE : 0);
   if (status < 0) {
@@ -120,6 +121,7 @@ static void poll_cb(uv_poll_t *h, int status, int events) {
     t->s.on_ready(t->s.arg, got & t->want);
   if (!t->closed && target(t) != t->registered)
     ew_task_defer(t->s.loop, &t->task);
+  ew_loop_callback_done(l);
 }
 
 /* At the end of the turn, so that flips within a turn cost nothing. */

@@ -116,7 +116,7 @@ static void flush_down(struct ew_exchange *x) {
   if (s.n > 0) {
     n = ew_hstream_send(x->down, s);
     ew_buf_consume(&x->to_down, n);
-    ew_http_conn_touch(x->down_conn);
+    ew_http_conn_touch_body(x->down_conn, n);
     if (x->up.st && n > 0) {
       ew_hstream_consume(x->up.st, n);
       ew_pool_touch(&x->up);
@@ -205,7 +205,7 @@ static size_t send_up(struct ew_exchange *x, struct ew_slice s) {
   size_t n = ew_hstream_send(x->up.st, s);
 
   keep_for_replay(x, ew_slice(s.p, n));
-  ew_pool_touch(&x->up);
+  ew_http_conn_touch_body(x->up.conn, n);
   return n;
 }
 
@@ -503,7 +503,7 @@ static void on_up_data(void *user, struct ew_slice bytes) {
   x->response_bytes += bytes.n;
   if (ew_buf_len(&x->to_down) == 0) {
     n = ew_hstream_send(x->down, bytes);
-    ew_http_conn_touch(x->down_conn);
+    ew_http_conn_touch_body(x->down_conn, n);
     if (n > 0) {
       ew_hstream_consume(x->up.st, n);
       ew_pool_touch(&x->up);

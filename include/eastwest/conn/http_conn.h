@@ -40,6 +40,8 @@ struct ew_stream *ew_http_conn_stream(struct ew_http_conn *c);
 /* Something was sent or consumed on the codec: flush at the end of this loop
  * turn. Cheap; call it freely. */
 void ew_http_conn_touch(struct ew_http_conn *c);
+/* The same after |n| bytes of a body were sent: many are flushed earlier. */
+void ew_http_conn_touch_body(struct ew_http_conn *c, size_t n);
 /* Finish what is open, then close. */
 void ew_http_conn_drain(struct ew_http_conn *c);
 /* Closes now, without callbacks; hstreams vanish silently. */

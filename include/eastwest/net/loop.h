@@ -47,6 +47,10 @@ struct ew_task {
 void ew_task_init(struct ew_task *t, void (*run)(struct ew_task *));
 void ew_task_defer(struct ew_loop *l, struct ew_task *t);
 void ew_task_cancel(struct ew_task *t);
+/* The tasks that wait are run as soon as the callback of the socket at hand is
+ * back, before those of other sockets: what large pieces are made of is then
+ * still in the processor's cache. */
+void ew_loop_hurry(struct ew_loop *l);
 
 /* A one-shot timer, embedded in its owner, with a resolution of 1 ms. Timers
  * are kept in the loop's own heap behind one kernel timer; there is nothing to
