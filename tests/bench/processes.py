@@ -2,6 +2,7 @@
 """Processes in network namespaces: started, watched, ended by their own id."""
 
 import os
+import select
 import signal
 import subprocess
 
@@ -53,6 +54,14 @@ def tree(pid):
     return found
 
 
+def _pidfd(pid):
+    """Becomes readable when the process ends; None if it has."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
 class Process:
     """One program and its children, with a log."""
 
@@ -81,19 +90,19 @@ class Process:
             return "".join(file.readlines()[-12:]).rstrip()
 
     def stop(self, grace=5):
+        """Ends it and its children; the ports are free when it returns."""
         if self._child.poll() is not None:
             return
-        family = tree(self.pid)
+        # Pidfds: a child may be gone, and its number taken, by then.
+        family = [_pidfd(pid) for pid in tree(self.pid)[1:]]
         self._child.terminate()
         try:
             self._child.wait(grace)
         except subprocess.TimeoutExpired:
-            self._kill(family)
+            self._child.kill()
             self._child.wait()
-
-    def _kill(self, family):
-        for pid in family:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for fd in filter(None, family):
+            if not select.select([fd], [], [], grace)[0]:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                select.select([fd], [], [], grace)
+            os.close(fd)

@@ -30,22 +30,33 @@ class Suite:
         if "idle" in names:
             for peer in self.peers:
                 if peer.name != "direct":
-                    self._add(idle.take(peer), idle.TEXT)
+                    self._add(lambda peer=peer: idle.take(peer), idle.TEXT)
         own = [p for p in self.peers if p.name == "eastwest"]
         for peer in own:
             if change.WORK in names:
-                self._add(change.take(peer), {change.WORK: change.TEXT})
-            for kind in GROWTHS:
-                if kind in names:
-                    rows = growth.Growth(peer, self.rounds(kind),
-                                         self.seconds(kind), self.say).take(kind)
-                    self._add(rows, {kind: growth.TEXT[kind]})
+                self._add(lambda peer=peer: change.take(peer),
+                          {change.WORK: change.TEXT})
+            for kind in [k for k in GROWTHS if k in names]:
+                more = growth.Growth(peer, self.rounds(kind),
+                                     self.seconds(kind), self.say)
+                self._add(lambda more=more, kind=kind: more.take(kind),
+                          {kind: growth.TEXT[kind]})
 
-    def _add(self, rows, texts):
+    def _add(self, take, texts):
+        """Rows of what isn't a load in rounds; a fault leaves them out."""
+        try:
+            rows = take()
+        except BenchError as error:
+            self._fault(error)
+            return
         self.rows += rows
         self.texts.update(texts)
         for row in rows:
             self.say(f"{row['work']} {row['peer']}: done")
+
+    def _fault(self, error):
+        self.errors.append(str(error))
+        self.say(str(error))
 
     def _slowest(self):
         """The lowest rate of the first work among the proxies."""
@@ -59,14 +70,18 @@ class Suite:
 
     def _work(self, work):
         able = [p for p in self.peers if work.door in p.doors]
-        # Fresh processes, so that the memory is of this work alone.
+        faults, before = {}, {}
         for peer in able:
-            peer.restart()
-        for peer in able:
-            peer.serves()
-        before = {p.name: measure.largest(p.sides()) for p in able}
+            # Fresh processes, so that the memory is of this work alone.
+            try:
+                peer.restart()
+                peer.serves()
+                before[peer.name] = measure.largest(peer.sides())
+            except BenchError as error:
+                faults[peer.name] = str(error)
+                self._fault(error)
         samples = {p.name: [] for p in able}
-        faults, rounds = {}, self.rounds(work.name)
+        rounds = self.rounds(work.name)
         for number in range(rounds):
             for peer in able:
                 if peer.name not in faults:
@@ -86,8 +101,7 @@ class Suite:
             one = sample.take(peer, work, self.seconds(work.name))
         except BenchError as error:
             faults[peer.name] = str(error)
-            self.errors.append(str(error))
-            self.say(str(error))
+            self._fault(error)
             return
         samples[peer.name].append(one)
         self.say(f"{where}: {one.load.rps:,.0f}/s, "
