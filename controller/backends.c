@@ -8,6 +8,7 @@
 #include "controller/refs.h"
 
 #define KEY_MAX 768
+#define STATUS_PORT 15020 /* ready, live, metrics: not redirected */
 #define ID_MAX 640
 
 void ew_backends_fini(struct ew_backends *b) { ew_strmap_fini(&b->index); }
@@ -58,7 +59,8 @@ static const char *identity_of(struct ew_backends *b,
   char id[ID_MAX];
   int n;
 
-  if (!pod || !ew_objects_injected(b->objects, pod) ||
+  /* Where a sidecar answers itself it speaks plain text. */
+  if (!pod || port == STATUS_PORT || !ew_objects_injected(b->objects, pod) ||
       ew_ports_have(&pod->u.pod.skip_inbound, port))
     return NULL;
   n = snprintf(id, sizeof(id), "spiffe://%s/ns/%s/sa/%s", b->trust_domain,

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "eastwest/base/err.h"
-#include "injector/probes.h"
+#include "injector/tcp_probes.h"
 
 /* The API server takes no pod of more than some MiB; these are far above what
  * a node could run. */
@@ -443,6 +443,19 @@ static void add_probes(struct pod *p, struct ew_probes *probes,
   }
 }
 
+static void move_tcp_probes(struct pod *p, const struct ew_probes *probes,
+                            const char *name, const struct ew_jv *list,
+                            size_t n) {
+  char path[64];
+
+  for (size_t i = 0; i < n; i++) {
+    struct ew_jv one = ew_jr_item(&p->r, list, i);
+    snprintf(path, sizeof(path), "/spec/%s/%zu", name, i);
+    ew_tcp_probes_move(p->out->ops, &p->r, probes, path, &one,
+                       p->options.v[EW_POD_SKIP_INBOUND_PORTS]);
+  }
+}
+
 static void inject(struct pod *p) {
   struct ew_probes probes;
   char *list;
@@ -454,6 +467,9 @@ static void inject(struct pod *p) {
   /* Sidecars of the app are init containers, and have probes too. */
   add_probes(p, &probes, &p->init, p->init_n);
   add_probes(p, &probes, &p->containers, p->containers_n);
+  /* First: our own containers move the others. */
+  move_tcp_probes(p, &probes, "initContainers", &p->init, p->init_n);
+  move_tcp_probes(p, &probes, "containers", &p->containers, p->containers_n);
   list = ew_strndup(ew_buf_len(&probes.list) ? ew_buf_peek(&probes.list).p : "",
                     ew_buf_len(&probes.list));
   ew_probes_fini(&probes);

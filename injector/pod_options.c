@@ -121,8 +121,8 @@ static const char *parse_seconds(struct ew_arena *mem,
                                  const char *value) {
   uint64_t n;
 
-  (void)row;
-  if (ew_slice_u64(ew_slice_str(value), EW_DRAIN_MAX, &n) != EW_OK)
+  if (ew_slice_u64(ew_slice_str(value), EW_DRAIN_MAX, &n) != EW_OK ||
+      (double)n < row->min)
     return NULL;
   return ew_arena_dup(mem, value, strlen(value));
 }
@@ -220,6 +220,9 @@ static const struct ew_option_row rows[EW_POD_OPTIONS] = {
                           parse_word, .words = log_levels},
     [EW_POD_DRAIN_SECONDS] = {"drain-seconds", "28", "a number from 0 to 86400",
                               parse_seconds},
+    [EW_POD_DESTINATION_IDLE_SECONDS] = {"destination-idle-seconds", "300",
+                                         "a number from 1 to 86400",
+                                         parse_seconds, .min = 1},
     [EW_POD_CPU_REQUEST] = {"cpu-request", "10m", cpu_text, parse_quantity,
                             .min = 1e-3, .max = 1000},
     [EW_POD_MEMORY_REQUEST] = {"memory-request", "16Mi", memory_text,

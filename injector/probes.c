@@ -24,31 +24,31 @@ void ew_probes_init(struct ew_probes *p) {
 void ew_probes_fini(struct ew_probes *p) { ew_buf_fini(&p->list); }
 
 /* Of the container's ports; 0: none has that name. */
-static uint16_t port_by_name(struct probe_reader *pr, const char *name) {
+static uint16_t port_by_name(struct ew_jr *r, const struct ew_jv *container,
+                             const char *name) {
   size_t n;
   uint16_t found = 0;
   struct ew_jv ports =
-      ew_jr_list(pr->r, pr->container, "ports", EW_CONTAINER_PORTS_MAX, &n);
+      ew_jr_list(r, container, "ports", EW_CONTAINER_PORTS_MAX, &n);
 
   for (size_t i = 0; i < n; i++) {
-    struct ew_jv port = ew_jr_item(pr->r, &ports, i);
-    const char *s = ew_jr_str(pr->r, &port, "name");
-    uint64_t v = ew_jr_u64(pr->r, &port, "containerPort", 1, 65535, 0);
+    struct ew_jv port = ew_jr_item(r, &ports, i);
+    const char *s = ew_jr_str(r, &port, "name");
+    uint64_t v = ew_jr_u64(r, &port, "containerPort", 1, 65535, 0);
     if (!found && s && strcmp(s, name) == 0)
       found = (uint16_t)v;
   }
   return found;
 }
 
-/* A number, the name of a port, or a number as text, as the kubelet has it. 0:
- * none of these, and the kubelet asks nothing either. */
-static uint16_t port_of(struct probe_reader *pr, const struct ew_jv *target) {
+uint16_t ew_probe_port(struct ew_jr *r, const struct ew_jv *container,
+                       const struct ew_jv *target) {
   struct ew_jv at = ew_jv_get(target, "port");
   uint64_t v = 0;
 
   if (!json_is_string(at.v))
-    return (uint16_t)ew_jr_u64(pr->r, target, "port", 1, 65535, 0);
-  v = port_by_name(pr, json_string_value(at.v));
+    return (uint16_t)ew_jr_u64(r, target, "port", 1, 65535, 0);
+  v = port_by_name(r, container, json_string_value(at.v));
   if (!v)
     (void)ew_slice_u64(ew_slice_str(json_string_value(at.v)), 65535, &v);
   return (uint16_t)v;
@@ -75,6 +75,13 @@ static bool has(const struct ew_probes *p, const char *item) {
     if (ew_slice_eq_str(ew_slice_cut(&rest, ','), item))
       return true;
   return false;
+}
+
+bool ew_probes_has_tcp(const struct ew_probes *p, uint16_t port) {
+  char item[8];
+
+  snprintf(item, sizeof(item), "%u", port);
+  return has(p, item);
 }
 
 static void add_item(struct probe_reader *pr, uint16_t port, const char *path) {
@@ -106,7 +113,7 @@ static void add_http(struct probe_reader *pr, const struct ew_jv *target) {
   const char *scheme = ew_jr_str(pr->r, target, "scheme");
   const char *path = ew_jr_str(pr->r, target, "path");
   const char *host = ew_jr_str(pr->r, target, "host");
-  uint16_t port = port_of(pr, target);
+  uint16_t port = ew_probe_port(pr->r, pr->container, target);
   char full[EW_PROBE_PATH_MAX + 1];
 
   if (!port || (host && host[0])) /* of another host than the pod */
@@ -126,7 +133,7 @@ static void add_http(struct probe_reader *pr, const struct ew_jv *target) {
 
 static void add_tcp(struct probe_reader *pr, const struct ew_jv *target) {
   const char *host = ew_jr_str(pr->r, target, "host");
-  uint16_t port = port_of(pr, target);
+  uint16_t port = ew_probe_port(pr->r, pr->container, target);
 
   if (port && !(host && host[0]))
     add_item(pr, port, "");
@@ -144,7 +151,7 @@ static void add_one(struct probe_reader *pr, const struct ew_jv *of) {
   } else if (tcp.v) {
     add_tcp(pr, &tcp);
   } else if (grpc.v) {
-    port = port_of(pr, &grpc);
+    port = ew_probe_port(pr->r, pr->container, &grpc);
     if (port)
       warn_of_port(pr, port, "gRPC");
   }

@@ -117,6 +117,7 @@ static json_t *sidecar_args(const struct ew_inject_config *c,
   add_pod_option(args, o, EW_POD_ACCESS_LOG);
   add_pod_option(args, o, EW_POD_LOG_LEVEL);
   add_pod_option(args, o, EW_POD_DRAIN_SECONDS);
+  add_pod_option(args, o, EW_POD_DESTINATION_IDLE_SECONDS);
   if (ew_pod_options_strict(o))
     append(args, json_string("--strict"));
   return args;

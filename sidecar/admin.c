@@ -8,6 +8,7 @@
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
 #include "eastwest/conn/httpd.h"
+#include "sidecar/probe.h"
 #include "sidecar/proxy/access_log.h"
 #include "sidecar/proxy/service.h"
 
@@ -59,6 +60,7 @@ static void on_status(void *arg, struct ew_httpd_request *r) {
   struct ew_admin *a = arg;
   const struct ew_message *m = ew_httpd_head(r);
   struct ew_slice path = ew_message_path_only(m);
+  const struct ew_slice probe = EW_SLICE_LIT("/probe/");
   const char *why;
 
   if (!ew_slice_eq_str(m->method, "GET")) {
@@ -72,9 +74,17 @@ static void on_status(void *arg, struct ew_httpd_request *r) {
     reply(r, 200, "live\n");
   } else if (ew_slice_eq_str(path, "/metrics")) {
     metrics(a, r);
+  } else if (ew_slice_starts(path, probe)) {
+    ew_probe_serve(a->worker->env.loop, a->worker->env.config, r,
+                   ew_slice(path.p + probe.n, path.n - probe.n));
   } else {
-    reply(r, 404, "/ready, /live, /metrics\n");
+    reply(r, 404, "/ready, /live, /metrics, /probe/PORT\n");
   }
+}
+
+static void on_gone(void *arg, struct ew_httpd_request *r) {
+  (void)arg;
+  ew_probe_gone(r);
 }
 
 /* ---- administration ---- */
@@ -185,7 +195,7 @@ static struct ew_httpd *serve(struct ew_admin *a, const char *ip,
 }
 
 struct ew_admin *ew_admin_new(struct ew_worker *w) {
-  static const struct ew_httpd_handler on_status_request = {on_status, NULL};
+  static const struct ew_httpd_handler on_status_request = {on_status, on_gone};
   static const struct ew_httpd_handler on_admin_request = {on_admin, NULL};
   struct ew_admin *a = ew_calloc(1, sizeof(*a));
 

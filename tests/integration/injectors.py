@@ -293,16 +293,19 @@ def options(**values):
 
 
 def json_patch(doc, ops):
-    """RFC 6902, "add" only, as strict as the RFC."""
+    """RFC 6902, "add" and "remove" only, as strict as the RFC."""
     doc = copy.deepcopy(doc)
     for op in ops:
-        assert set(op) == {"op", "path", "value"} and op["op"] == "add", op
+        assert set(op) == {"op", "path", "value"} and op["op"] == "add" or \
+            set(op) == {"op", "path"} and op["op"] == "remove", op
         *way, last = [s.replace("~1", "/").replace("~0", "~")
                       for s in op["path"].split("/")[1:]]
         at = doc
         for step in way:
             at = at[int(step)] if isinstance(at, list) else at[step]
-        if isinstance(at, list):
+        if op["op"] == "remove":
+            del at[last]
+        elif isinstance(at, list):
             index = len(at) if last == "-" else int(last)
             assert 0 <= index <= len(at), op
             at.insert(index, op["value"])

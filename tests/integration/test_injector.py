@@ -58,7 +58,8 @@ def test_the_whole_patch(injector):
                   "--token-file", "/var/run/secrets/eastwest/token",
                   "--roots-file", "/var/run/eastwest/roots/roots.pem",
                   "--access-log", "off", "--log-level", "info",
-                  "--drain-seconds", "28"],
+                  "--drain-seconds", "28",
+                  "--destination-idle-seconds", "300"],
          "env": [
              {"name": "EASTWEST_NAMESPACE",
               "valueFrom": field("metadata.namespace")},
@@ -190,7 +191,13 @@ def test_what_is_accepted_our_programs_take(injector, given):
         assert done.stdout.startswith(container["command"][0])
 
 
-def test_probes_are_named_and_stay(injector):
+def moved(container, kind, port):
+    """With a tcpSocket probe as the sidecar answers it."""
+    return {**container, kind: {"httpGet": {
+        "path": f"/probe/{port}", "port": 15020, "scheme": "HTTP"}}}
+
+
+def test_probes_are_named_and_only_those_of_sockets_move(injector):
     containers = [
         {"name": "a", "ports": [{"name": "web", "containerPort": 80},
                                 {"name": "adm", "containerPort": 81}],
@@ -201,11 +208,14 @@ def test_probes_are_named_and_stay(injector):
         {"name": "b", "ports": [{"name": "web", "containerPort": 90}],
          "livenessProbe": {"httpGet": {"port": "web"}},
          "readinessProbe": {"httpGet": {"port": 80, "host": "192.0.2.1"}}}]
-    pod = a_pod(containers=containers, initContainers=[
-        {"name": "c", "restartPolicy": "Always",
-         "startupProbe": {"tcpSocket": {"port": 7000}}}])
-    after = injector.inject(pod)
-    assert after["spec"]["containers"] == containers
+    sidecar = {"name": "c", "restartPolicy": "Always",
+               "startupProbe": {"tcpSocket": {"port": 7000}}}
+    after = injector.inject(a_pod(containers=containers,
+                                  initContainers=[sidecar]))
+    assert after["spec"]["containers"] == [
+        moved(containers[0], "readinessProbe", 81), containers[1]]
+    assert after["spec"]["initContainers"][2] == moved(
+        sidecar, "startupProbe", 7000)
     assert env_of(ours(after)[1])["EASTWEST_PROBES"] == \
         "7000,80/s?x=1,81,80/bye,90/"
 

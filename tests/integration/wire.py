@@ -350,8 +350,6 @@ def servers(mesh, namespace, objects):
         m.wait_for(lambda: sum(p["is_ready"] for p in mesh.pods()
                                if p["namespace"] == namespace) == pods,
                    60, f"pods of {namespace}")
-        m.wait_for(lambda: all(listening(mesh, o) for o in objects
-                               if o["kind"] == "Deployment"), 30, "servers")
         net = Net(mesh, f"{namespace}/client")
         m.wait_for(lambda: [net.resolve(f"{s}.{namespace}")
                             for s, _ in services], 10, "names")
@@ -362,21 +360,6 @@ def servers(mesh, namespace, objects):
         yield net
     finally:
         mesh.remove(file)
-
-
-def listening(mesh, deployment):
-    """Whether its app listens; a tcpSocket probe asks the sidecar only."""
-    meta, spec = deployment["metadata"], deployment["spec"]["template"]["spec"]
-    row = mesh.pod(f"{meta['namespace']}/deploy/{meta['name']}")
-    pid = next(c["pid"] for c in row["containers"] if c["name"] == "main")
-    found = set()
-    for table in ("tcp", "tcp6"):
-        with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
-            for line in list(file)[1:]:
-                _, local, _, state = line.split()[:4]
-                if state == "0A":
-                    found.add(int(local.rpartition(":")[2], 16))
-    return {p["containerPort"] for p in spec["containers"][0]["ports"]} <= found
 
 
 def endpoints_known(mesh, namespace, count):

@@ -35,6 +35,8 @@ class Container:
         await self.process.start()
         self.started = True
         probe = self.spec.get("readinessProbe")
+        if probe and self.pod.injected:
+            probe = sidecar.moved_probe(self.pod, self.spec, probe)
         follow = None
         if probe and self.role != "init":
             probe = probes.Probe(probe, self.spec, self.pod.ips[0])

@@ -55,6 +55,27 @@ def _port(container, value):
     return None
 
 
+def _skipped(pod, port):
+    listed = pod.object["metadata"]["annotations"].get(
+        PREFIX + "skip-inbound-ports") or ""
+    for item in filter(None, listed.replace(" ", "").split(",")):
+        first, _, last = item.partition("-")
+        if int(first) <= port <= int(last or first):
+            return True
+    return False
+
+
+def moved_probe(pod, container, probe):
+    """A tcpSocket probe is answered by the sidecar for the app: it accepts
+    every connection that is redirected to it, so the kubelet could not tell."""
+    target = probe.get("tcpSocket")
+    port = _port(container, target["port"]) if target else None
+    if port is None or target.get("host") or _skipped(pod, port):
+        return probe
+    moved = {k: v for k, v in probe.items() if k != "tcpSocket"}
+    return {**moved, "httpGet": {"path": f"/probe/{port}", "port": READY}}
+
+
 def probe_options(spec):
     """--probe for what a kubelet would ask over the network."""
     found = []

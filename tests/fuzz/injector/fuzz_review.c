@@ -4,6 +4,7 @@
 #include "injector/probes.c"
 #include "injector/review.c"
 #include "injector/subject.c"
+#include "injector/tcp_probes.c"
 #include "injector/template.c"
 
 #include "tests/unit/injector/json_patch.h"

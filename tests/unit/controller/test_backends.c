@@ -183,6 +183,17 @@ static void test_skipped_port(void **state) {
                       "spiffe://example.org/ns/a/sa/me");
 }
 
+/* The sidecar answers there itself, in plain text. */
+static void test_status_port(void **state) {
+  struct fixture *f = *state;
+  put_pod(f, "one", "10.1.0.1", "", "");
+  put_slice(f, "s", "IPv4",
+            "[{'name':'http','port':15020},{'name':'alt','port':15021}]",
+            ADDR_OF("10.1.0.1", "one"));
+  assert_null(only(f)->identity);
+  assert_non_null(echo(f, 1)->endpoints[0].identity);
+}
+
 /* The address of such a pod is its node's, and nothing is redirected there. */
 static void test_host_network(void **state) {
   struct fixture *f = *state;
@@ -328,6 +339,7 @@ int main(void) {
       BACKENDS_TEST(test_dual_stack),
       BACKENDS_TEST(test_other_family_if_nobody_is_ready),
       BACKENDS_TEST(test_skipped_port),
+      BACKENDS_TEST(test_status_port),
       BACKENDS_TEST(test_host_network),
       BACKENDS_TEST(test_address_counts_more_than_the_name),
       BACKENDS_TEST(test_name_without_a_pod),

@@ -2,6 +2,7 @@
 #include "injector/patch.c"
 #include "injector/pod_options.c"
 #include "injector/probes.c"
+#include "injector/tcp_probes.c"
 #include "injector/template.c"
 
 #include "injector_test.h"
@@ -105,7 +106,8 @@ static void test_sidecar(void **state) {
             "'--token-file','/var/run/secrets/eastwest/token',"
             "'--roots-file','/var/run/eastwest/roots/roots.pem',"
             "'--access-log','off','--log-level','info',"
-            "'--drain-seconds','28']");
+            "'--drain-seconds','28',"
+            "'--destination-idle-seconds','300']");
   expect_at(c, "env",
             "[{'name':'EASTWEST_NAMESPACE','valueFrom':{'fieldRef':{"
             "'fieldPath':'metadata.namespace'}}},"
@@ -152,7 +154,8 @@ static void test_sidecar_options(void **state) {
             "'--token-file','/var/run/secrets/eastwest/token',"
             "'--roots-file','/var/run/eastwest/roots/roots.pem',"
             "'--opaque-ports','3306','--access-log','all',"
-            "'--log-level','warn','--drain-seconds','5','--strict']");
+            "'--log-level','warn','--drain-seconds','5',"
+            "'--destination-idle-seconds','300','--strict']");
   expect_at(c, "resources",
             "{'limits':{'cpu':'1','memory':'64Mi'},"
             "'requests':{'cpu':'0.2','memory':'32Mi'}}");
@@ -192,7 +195,13 @@ static void test_probes(void **state) {
           "{'name': 'c', 'livenessProbe': {'grpc': {'port': 9}}}],"
           "'initContainers': [{'name': 'd', 'restartPolicy': 'Always',"
           "'startupProbe': {'tcpSocket': {'port': 6379}}}]}}");
-  expect_at(patch.ops, "3.value.env.5",
+  /* The app's sidecar still stands first when its probe moves. */
+  expect_at(patch.ops, "0.path",
+            "'/spec/initContainers/0/startupProbe/tcpSocket'");
+  expect_at(patch.ops, "1.path",
+            "'/spec/initContainers/0/startupProbe/httpGet'");
+  expect_at(patch.ops, "1.value.path", "'/probe/6379'");
+  expect_at(patch.ops, "5.value.env.5",
             "{'name':'EASTWEST_PROBES','value':'6379,8080/$$(A)'}");
   /* Not strict, so it does pass. */
   assert_int_equal(json_array_size(patch.warnings), 0);

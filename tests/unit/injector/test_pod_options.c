@@ -108,6 +108,8 @@ static void test_numbers(void **state) {
   refused("drain-seconds", "28s", "expected a number");
   refused("drain-seconds", "-1", "expected a number");
   refused("drain-seconds", "", "expected a number");
+  accepted("destination-idle-seconds", "1", "1");
+  refused("destination-idle-seconds", "0", "expected a number from 1 to");
 }
 
 static void test_quantities(void **state) {
