@@ -15,7 +15,7 @@ from . import report
 from .bed import wait_for
 from .errors import BenchError
 from .origin import PORTS
-from .processes import words
+from .processes import run, words
 
 PROBE = pathlib.Path(__file__).resolve().parent / "probe.py"
 TIMES = 20
@@ -51,6 +51,16 @@ def _write(mesh, version):
                                    PORTS["http1"][version - 1])]}])])
 
 
+def _known(peer, host):
+    """Whether the sidecar has the route. What connects before passes through
+    untouched, and stays so."""
+    run(peer.client_netns, ["curl", "-s", "-m", "5", "-o", "/dev/null",
+                            f"http://{host}:{PORTS['http1'][0]}/"], 10)
+    return any(d and d.get("name") == "change" and
+               d["rules"][0].get("route", {}).get("name") == "change"
+               for d in peer.bed.mesh.destinations("mesh/client").values())
+
+
 def take(peer):
     mesh = peer.bed.mesh
     mesh.write("change-service.yaml", [m.service(
@@ -58,8 +68,7 @@ def take(peer):
         PORTS["http1"][0], "http")])
     _write(mesh, 1)
     host = peer.service_ip("change")
-    wait_for(lambda: mesh.route_status("HTTPRoute", "mesh", "change"), 10,
-             "status of the route")
+    wait_for(lambda: _known(peer, host), 10, f"{WORK}: the sidecar's state")
     child = subprocess.Popen(
         words(peer.client_netns, [sys.executable, PROBE, host,
                                   PORTS["http1"][0]]),

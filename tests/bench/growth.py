@@ -144,7 +144,10 @@ class Growth:
         wait_for(known, 60, f"{name}: known to the sidecar")
 
     def _row(self, work, name, count):
-        """The memory of fresh sidecars that know this Service alone."""
+        """The memory of a fresh controller, and of fresh sidecars that know
+        this Service alone."""
+        for do in ("stop", "start"):
+            self.mesh.cli("controller", "--name", self.mesh.name, do)
         self.peer.restart()
         self._known(name, count)
         own = measure.memory(self.peer.sides()[0])

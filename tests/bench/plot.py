@@ -16,19 +16,23 @@ COLOURS = {"direct": "#9aa0a6", "eastwest": "#1a73e8", "haproxy": "#f29900",
 def _bars(axes, rows, key):
     shown = [r for r in rows if r[key] is not None and
              not (key == "cpu_us" and r["peer"] == "direct")]
+    if not shown:
+        axes.set_axis_off()
+        return
     names = [r["peer"] for r in shown]
     values = [r[key] for r in shown]
     low, high = f"{key}_min", f"{key}_max"
     error = None
-    if shown and low in shown[0]:
+    if low in shown[0]:
         error = [[max(0, r[key] - r[low]) for r in shown],
                  [max(0, r[high] - r[key]) for r in shown]]
+    ends = [r.get(high, r[key]) for r in shown]
     axes.barh(names, values, xerr=error, color=[COLOURS[n] for n in names],
               error_kw={"elinewidth": 0.8, "ecolor": "#444444"})
     axes.invert_yaxis()
-    for name, value in zip(names, values):
+    for name, value, end in zip(names, values, ends):
         axes.annotate(f"{value:,.3g}" if value < 1000 else f"{value:,.0f}",
-                      (value, name), xytext=(3, 0), va="center",
+                      (max(value, end), name), xytext=(3, 0), va="center",
                       textcoords="offset points", fontsize=7)
     axes.margins(x=0.22)
     axes.tick_params(labelsize=7)
@@ -51,7 +55,9 @@ def write(path, rows, works):
         mine = [r for r in rows if r["work"] == work.name]
         for axes, (key, title) in zip(line, PANELS):
             _bars(axes, mine, key)
-            axes.set_title(f"{work.name}: {title}", fontsize=8, loc="left")
+            if axes.axison:
+                axes.set_title(f"{work.name}: {title}", fontsize=8,
+                               loc="left")
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
     return True
