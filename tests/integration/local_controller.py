@@ -2,7 +2,9 @@
 """A controller without Kubernetes, alone: folders, files and its two ports."""
 import json
 import os
+import select
 import signal
+import ssl
 import subprocess
 import threading
 import urllib.error
@@ -213,12 +215,31 @@ class Streams:
         elif isinstance(e, (h2.events.StreamEnded, h2.events.StreamReset)):
             self.over.add(e.stream_id)
 
+    def receive(self):
+        """What has come; None if it is no whole record yet."""
+        sock = self.connection.sock
+        limit = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            return sock.recv(65536)
+        except ssl.SSLWantReadError:
+            return None
+        finally:
+            sock.settimeout(limit)
+
     def read(self):
+        """An SSL object is not for two threads at a time: one that reads while
+        another one writes now and then loses what has come."""
         sock = self.connection.sock
         try:
-            while data := sock.recv(65536):
+            while True:
+                if not sock.pending():
+                    select.select([sock], [], [])
                 with self.lock:
-                    for e in self.connection.h2.receive_data(data):
+                    data = self.receive()
+                    if data == b"":
+                        return
+                    for e in self.connection.h2.receive_data(data or b""):
                         self.take(e)
                     self.connection.flush()
         except (OSError, ValueError):
