@@ -685,7 +685,8 @@ static void test_floods(void **state) {
   }
   for (size_t i = 0; i < COUNT(frames); i++) {
     n = flood(frames[i], true, "ENHANCE_YOUR_CALM");
-    if (n <= 10000 || n >= 100000)
+    /* The set-up took some of the 10,000 that are free. */
+    if (n < 9990 || n >= 100000)
       fail_msg("frames %zu: %u", i, n);
   }
 }
