@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the long runs."""
+
+import argparse
+import os
+import sys
+import time
+import types
+
+from cluster import __main__ as command
+from cluster import archives, mesh
+from cluster.state import ClusterError
+from kube import Cluster, load_image
+
+from . import outage, restarts
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="./dev soak", description="Long runs under load, in a cluster of "
+        "their own or in the one that $EASTWEST_CLUSTER names: 100 requests "
+        "of HTTP/1.1 and 100 of gRPC per second, and 20 streams.")
+    parser.add_argument("--restarts", type=int, metavar="N",
+                        help="rolling restarts and deletions of pods")
+    parser.add_argument("--outage", choices=sorted(outage.OUTAGES),
+                        help="who is away")
+    parser.add_argument("--minutes", type=float, default=10,
+                        help="how long (10)")
+    args = parser.parse_args()
+    if not (args.restarts or args.outage):
+        parser.error("expected --restarts or --outage")
+    return args
+
+
+def work(cluster, args):
+    """(what, faults) of each run."""
+    if args.restarts:
+        yield "restarts", restarts.run(cluster, args.restarts, say)
+    if args.outage:
+        yield f"outage of {args.outage}", outage.run(
+            cluster, args.outage, args.minutes, say)
+
+
+def main():
+    args = parse()
+    cluster = Cluster(os.environ.get("EASTWEST_CLUSTER")
+                      or f"soak-{os.getpid()}")
+    mine = cluster.state.pid("keeper") is None
+    failed = False
+    try:
+        if mine:
+            command.up(cluster.state, types.SimpleNamespace(no_mesh=False))
+        else:
+            mesh.refresh(cluster.state)
+        load_image(cluster, archives.workloads())
+        for what, faults in work(cluster, args):
+            for fault in faults[:20]:
+                say(fault)
+            say(f"{what}: {len(faults)} faults")
+            failed = failed or bool(faults)
+    except ClusterError as error:
+        say(error)
+        failed = True
+    finally:
+        if mine:
+            command.down(cluster.state, None)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
