@@ -12,7 +12,7 @@ from cluster import archives, mesh
 from cluster.state import ClusterError
 from kube import Cluster, load_image
 
-from . import outage, restarts
+from . import outage, restarts, upgrade, weights
 
 
 def say(text):
@@ -30,9 +30,18 @@ def parse():
                         help="who is away")
     parser.add_argument("--minutes", type=float, default=10,
                         help="how long (10)")
+    parser.add_argument("--weights", type=int, metavar="N",
+                        help="patches of a route, seen by 10 clients")
+    parser.add_argument("--services", type=int, default=1000,
+                        help="with --weights: that many Services, each with "
+                        "5 endpoints, and N patches more (1000)")
+    parser.add_argument("--upgrade-from", metavar="COMMIT",
+                        help="its chart and programs to those of now")
     args = parser.parse_args()
-    if not (args.restarts or args.outage):
-        parser.error("expected --restarts or --outage")
+    if not (args.restarts or args.outage or args.weights
+            or args.upgrade_from):
+        parser.error("expected --restarts, --outage, --weights or "
+                     "--upgrade-from")
     return args
 
 
@@ -43,6 +52,12 @@ def work(cluster, args):
     if args.outage:
         yield f"outage of {args.outage}", outage.run(
             cluster, args.outage, args.minutes, say)
+    if args.weights:
+        yield "weights", weights.run(cluster, args.services, args.weights,
+                                     say)
+    if args.upgrade_from:
+        yield f"upgrade from {args.upgrade_from}", upgrade.run(
+            cluster, args.upgrade_from, say)
 
 
 def main():
