@@ -15,9 +15,11 @@ from kube import (PYTHON, container, deployment, namespace, pod, poll, server,
 
 REPORT_PORT = 9000
 GRACE = 3  # seconds for what is open when a server ends
-# The gRPC server cancels calls that come while it says GOAWAY, so it is told
-# to end when nobody sends to it any more: as is usual with gRPC.
-PRESTOP = 3
+# A server of HTTP/1.1 that ends can't take back a request that comes on a
+# connection just then, and a POST must not be sent twice; one of gRPC cancels
+# calls that come while it says GOAWAY. So each is told to end when nobody
+# sends to it any more, as is usual.
+PRESTOP = 5
 KINDS = ("http", "grpc")
 WIDTH = 2  # pods of a Deployment whose pods come and go
 POD_LINE = ("{.metadata.name} {.metadata.deletionTimestamp}"
@@ -25,10 +27,11 @@ POD_LINE = ("{.metadata.name} {.metadata.deletionTimestamp}"
 
 
 def _container(kind):
-    if kind == "http":
-        return server(f"--grace={GRACE}", program="graceful.py")
-    made = server(f"--grace={GRACE}", program="grpc_echo.py")
-    made["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    program = "graceful.py" if kind == "http" else "grpc_echo.py"
+    made = server(f"--grace={GRACE}", program=program)
+    if kind == "grpc":
+        made["readinessProbe"] = {"tcpSocket": {"port": 8080},
+                                  "periodSeconds": 1}
     made["lifecycle"] = {"preStop": {"sleep": {"seconds": PRESTOP}}}
     return made
 
@@ -146,5 +149,6 @@ def summary(report):
     words = [f"{done.get(k, 0)} {k} requests, {failed.get(k, 0)} failed, "
              f"slowest {report['slowest'].get(k, 0)} s" for k in KINDS]
     words.append(f"{len(report['open'])} streams open at the end, "
-                 f"{len(report['ends'])} ended with their pods")
+                 f"{len(report['ends'])} ended before")
+    words += [json.dumps(f) for f in report["failures"][:3]]
     return "; ".join(words)
