@@ -45,7 +45,7 @@ def parse():
     return args
 
 
-def work(cluster, args):
+def work(cluster, args, before):
     """(what, faults) of each run."""
     if args.restarts:
         yield "restarts", restarts.run(cluster, args.restarts, say)
@@ -57,7 +57,7 @@ def work(cluster, args):
                                      say)
     if args.upgrade_from:
         yield f"upgrade from {args.upgrade_from}", upgrade.run(
-            cluster, args.upgrade_from, say)
+            cluster, before, say)
 
 
 def main():
@@ -67,12 +67,14 @@ def main():
     mine = cluster.state.pid("keeper") is None
     failed = False
     try:
+        # While there is a network: a build may have to fetch something.
+        before = args.upgrade_from and upgrade.prepared(args.upgrade_from)
         if mine:
             command.up(cluster.state, types.SimpleNamespace(no_mesh=False))
         else:
             mesh.refresh(cluster.state)
         load_image(cluster, archives.workloads())
-        for what, faults in work(cluster, args):
+        for what, faults in work(cluster, args, before):
             for fault in faults[:20]:
                 say(fault)
             say(f"{what}: {len(faults)} faults")

@@ -2,10 +2,10 @@
 """The controller or the API server is away for a while, under load."""
 
 import contextlib
-import signal
 import time
 
 from cluster import components
+from cluster.namespaces import CLONE_NEWNET, enter
 from kube import SYSTEM, poll
 
 from .world import World, summary
@@ -36,7 +36,10 @@ def without_controller(cluster):
 
 @contextlib.contextmanager
 def without_apiserver(cluster):
-    cluster.state.kill("kube-apiserver", signal.SIGTERM, 90)
+    # From where it can be asked whether it is ready.
+    enter(cluster.state.netns, CLONE_NEWNET)
+    # Not in order: that would take a minute, and tell its clients.
+    cluster.state.kill("kube-apiserver")
     try:
         yield
     finally:
@@ -51,7 +54,7 @@ def run(cluster, what, minutes, say, ns=None):
         begin = time.monotonic()
         with OUTAGES[what](cluster):
             say(f"no {what} for {minutes:g} minutes")
-            wait(begin + 60 * minutes, world, say)
+            wait(time.monotonic() + 60 * minutes, world, say)
             say(f"{what} comes back: {summary(world.report())}")
         wait(time.monotonic() + AFTER, world, say)
         seconds = time.monotonic() - begin

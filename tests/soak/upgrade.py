@@ -91,8 +91,9 @@ def _uninstall(cluster, world, say):
     return faults
 
 
-def run(cluster, commit, say, ns="soak-upgrade"):
-    folder, tag, archive = prepared(commit)
+def run(cluster, before, say, ns="soak-upgrade"):
+    """before: what prepared() gave."""
+    folder, tag, archive = before
     load_image(cluster, archive)
     cluster.uninstall()
     try:

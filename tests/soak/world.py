@@ -7,6 +7,7 @@ one whose pods come and go, and one pod that stays."""
 import json
 import subprocess
 import threading
+import time
 
 from cluster.namespaces import nsenter
 from cluster.state import ClusterError
@@ -20,6 +21,7 @@ GRACE = 3  # seconds for what is open when a server ends
 # calls that come while it says GOAWAY. So each is told to end when nobody
 # sends to it any more, as is usual.
 PRESTOP = 5
+SLACK = 1  # seconds between clocks of different programs
 KINDS = ("http", "grpc")
 WIDTH = 2  # pods of a Deployment whose pods come and go
 POD_LINE = ("{.metadata.name} {.metadata.deletionTimestamp}"
@@ -67,7 +69,7 @@ class World:
     def __init__(self, cluster, ns, rate=100, streams=20):
         self.cluster, self.ns = cluster, ns
         self.rate, self.streams = rate, streams
-        self.gone = set()  # pods that were told to end
+        self.gone = {}  # pods that were told to end, and when
         self.watch = self.address = None
 
     def __enter__(self):
@@ -103,7 +105,7 @@ class World:
         for line in self.watch.stdout:
             name, *deleted = line.split()
             if deleted:
-                self.gone.add(name)
+                self.gone.setdefault(name, time.time())
 
     def report(self, stop=False):
         # By a program in the cluster's network.
@@ -135,6 +137,9 @@ def faults(report, gone, least):
     for end in report["ends"]:
         if end["pod"] not in gone:
             yield f"stream of a pod that stays: {json.dumps(end)}"
+        elif end["end"] < gone[end["pod"]] + PRESTOP + GRACE - SLACK:
+            yield (f"stream that its server did not end: {json.dumps(end)}, "
+                   f"told to end at {gone[end['pod']]}")
     for name, pod_ in report["silent"].items():
         yield f"stream {name} to {pod_}: silent"
     for kind in KINDS:
@@ -144,10 +149,15 @@ def faults(report, gone, least):
                    f"expected {least:.0f}")
 
 
+def _slowest(report, kind):
+    seconds, begin = report["slowest"].get(kind, (0, 0))
+    return f"{seconds} s at {time.strftime('%T', time.localtime(begin))}"
+
+
 def summary(report):
     done, failed = report["done"], report["failed"]
     words = [f"{done.get(k, 0)} {k} requests, {failed.get(k, 0)} failed, "
-             f"slowest {report['slowest'].get(k, 0)} s" for k in KINDS]
+             f"slowest {_slowest(report, k)}" for k in KINDS]
     words.append(f"{len(report['open'])} streams open at the end, "
                  f"{len(report['ends'])} ended before")
     words += [json.dumps(f) for f in report["failures"][:3]]

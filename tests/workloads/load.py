@@ -8,6 +8,7 @@ GET on the port of --port tells how it went, POST /stop ends it first.
 
 import argparse
 import collections
+import functools
 import http.client
 import http.server
 import json
@@ -22,6 +23,7 @@ import grpc
 WORKERS = 10
 TIMEOUT = 30
 PAUSE = 0.5   # between two messages of a stream
+CYCLE = 20    # seconds after which every other pair of streams is opened anew
 SILENCE = 10  # of a stream that is at fault
 KEPT = 200    # failures that are told in full
 BODY = bytes(range(256)) * 4
@@ -37,16 +39,17 @@ class Tally:
     def __init__(self):
         self.lock, self.stop = threading.Lock(), threading.Event()
         self.done, self.pods = collections.Counter(), {}
-        self.slowest = collections.Counter()
+        self.slowest = {}  # seconds and begin
         self.failed, self.failures = collections.Counter(), []
         self.ends, self.open = [], {}
 
-    def success(self, kind, pod, seconds):
+    def success(self, kind, pod, begin, seconds):
+        slow = [round(seconds, 3), round(begin, 3)]
         with self.lock:
             self.done[kind] += 1
             if pod:
                 self.pods.setdefault(kind, collections.Counter())[pod] += 1
-            self.slowest[kind] = max(self.slowest[kind], round(seconds, 3))
+            self.slowest[kind] = max(self.slowest.get(kind, slow), slow)
 
     def failure(self, kind, begin, why):
         with self.lock:
@@ -96,7 +99,7 @@ def repeat(tally, kind, rate, first, once):
                 grpc.RpcError, Fault) as error:
             tally.failure(kind, begin, said(error))
         else:
-            tally.success(kind, pod, time.monotonic() - clock)
+            tally.success(kind, pod, begin, time.monotonic() - clock)
 
 
 def said(error):
@@ -151,7 +154,7 @@ class Grpc:
             raise Fault(f"another message: {answer[:80]}")
         return dict(call.initial_metadata()).get("x-pod")
 
-    def stream(self, tally, name):
+    def stream(self, tally, name, life):
         """Messages to and fro until the server ends it."""
         waiting = queue.SimpleQueue()
         waiting.put(b"0")
@@ -160,16 +163,16 @@ class Grpc:
             pod = dict(call.initial_metadata()).get("x-pod")
             for message in call:
                 tally.beat(name, pod)
-                if tally.stop.wait(PAUSE):
+                if life.over():
                     call.cancel()
-                    return "stopped"
+                    return None
                 waiting.put(b"%d" % (int(message) + 1))
             return f"{call.code().name} {call.details()}"
         finally:
             waiting.put(None)
 
 
-def http_stream(address, tally, name):
+def http_stream(address, tally, name, life):
     """A request whose body goes on while its response comes."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), TIMEOUT) as sock:
@@ -190,22 +193,32 @@ def http_stream(address, tally, name):
                 wanted -= len(read.read(size))
                 read.readline()
             tally.beat(name, fields["x-pod"])
-            if tally.stop.wait(PAUSE):
+            if life.over():
                 sock.sendall(b"0\r\n\r\n")
-                return "stopped"
+                return None
             sock.sendall(b"4\r\nping\r\n")
 
 
-def keep_stream(tally, name, stream):
+class Life:
+    """Of a stream, as its client wants it."""
+
+    def __init__(self, tally, seconds):
+        self.stop, self.end = tally.stop, time.monotonic() + seconds
+
+    def over(self):
+        return self.stop.wait(PAUSE) or time.monotonic() > self.end
+
+
+def keep_stream(tally, name, seconds, stream):
     """Opens it again as often as it ends."""
     while not tally.stop.is_set():
         begin = time.time()
         try:
-            why = stream(tally, name)
+            why = stream(tally, name, Life(tally, seconds))
         except (OSError, http.client.HTTPException, ValueError,
                 grpc.RpcError, Fault) as error:
             why = said(error)
-        if why != "stopped":
+        if why:
             tally.ended(name, begin, why)
             tally.stop.wait(0.1)
 
@@ -214,15 +227,16 @@ def threads(args, tally):
     for i in range(WORKERS):
         for kind, client in (("http", Http(args.http)),
                              ("grpc", Grpc(args.grpc))):
-            yield lambda k=kind, c=client, i=i: repeat(
-                tally, k, args.rate / WORKERS, i / WORKERS, c.once)
+            yield functools.partial(repeat, tally, kind, args.rate / WORKERS,
+                                    i / WORKERS, client.once)
     for i in range(args.streams):
-        if i % 2:
-            yield lambda i=i: keep_stream(tally, f"grpc-{i}",
-                                          Grpc(args.grpc).stream)
-        else:
-            yield lambda i=i: keep_stream(
-                tally, f"http-{i}", lambda t, n: http_stream(args.http, t, n))
+        # Those that stay end up with servers that stay; the others go back
+        # to all of them, so that streams end with servers to the last.
+        name = f"{'grpc' if i % 2 else 'http'}-{i}"
+        stream = (Grpc(args.grpc).stream if i % 2 else
+                  functools.partial(http_stream, args.http))
+        yield functools.partial(keep_stream, tally, name,
+                                CYCLE if i & 2 else float("inf"), stream)
 
 
 def answerer(tally, running):
