@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 echo that ends as good servers do.
 
-Answers as echo.py. On SIGTERM it takes no more connections, answers the
-requests that are open, and ends.
+Answers as echo.py, and names the pod in x-pod. On SIGTERM it takes no more
+connections, answers the requests that are open, at most for --grace seconds,
+and ends.
 """
 
 import asyncio
@@ -16,6 +17,14 @@ class Counting(App):
     def __init__(self, version):
         super().__init__(version)
         self.open, self.ending = 0, asyncio.Event()
+
+    async def start(self, x, wish, length, *fields, **more):
+        await super().start(x, wish, length, *fields,
+                            ("x-pod", self.who["pod"]), **more)
+
+    async def tell(self, x, wish, *more, **named):
+        wish.fields.append(("x-pod", self.who["pod"]))
+        await super().tell(x, wish, *more, **named)
 
     async def serve(self, x):
         self.open += 1
@@ -39,7 +48,8 @@ async def serve(args):
     await app.ending.wait()
     for server in servers:
         server.close()
-    while app.open:
+    end = loop.time() + args.grace
+    while app.open and loop.time() < end:
         await asyncio.sleep(0.01)
 
 
@@ -48,6 +58,8 @@ def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--version", default="",
                         help='reported as "version"')
+    parser.add_argument("--grace", type=float, default=float("inf"),
+                        help="seconds for what is open (no end)")
     asyncio.run(serve(parser.parse_args()))
 
 

@@ -8,8 +8,10 @@ in the trailing x-metadata-bin.
 import concurrent.futures
 import json
 import os
+import signal
 import socket
 import sys
+import threading
 
 import grpc
 
@@ -114,8 +116,16 @@ def main():
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=64,
                         help="calls at the same time (64)")
+    parser.add_argument("--grace", type=float,
+                        help="seconds for open calls after SIGTERM; without "
+                        "it, it ends at once")
     args = parser.parse_args()
-    end_on_signals()
+    ending = threading.Event()
+    if args.grace is None:
+        end_on_signals()
+    else:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: ending.set())
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(args.threads),
         handlers=tuple(handlers()),
@@ -123,7 +133,9 @@ def main():
                  ("grpc.max_receive_message_length", -1)))
     listen(server, args.port or [8080], args.host)
     server.start()
-    server.wait_for_termination()
+    ending.wait()
+    # Says GOAWAY, and takes no more connections.
+    server.stop(args.grace).wait()
 
 
 if __name__ == "__main__":
