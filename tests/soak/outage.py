@@ -11,7 +11,9 @@ from kube import SYSTEM, poll
 from .world import World, summary
 
 CONTROLLER = "eastwest-controller"
-AFTER = 30  # seconds of load when all is there again
+# Seconds of load when all is there again. Without an API server nodes count as
+# lost for a while after that, and their pods as not ready.
+AFTER = 90
 
 
 @contextlib.contextmanager

@@ -26,21 +26,23 @@ def _backends(version):
             for v in VERSIONS]
 
 
-def _objects(ns):
+def _servers(ns):
     for version in VERSIONS:
         yield deployment(ns, version, server("--version", version,
                                              program="graceful.py"))
         yield service(ns, version)
     yield service(ns, "split", {"app": VERSIONS[0]})
     yield route(ns, "split", "split", {"backendRefs": _backends(VERSIONS[0])})
-    # Three of the cluster's Services.
-    clients = deployment(ns, "clients", container(
+
+
+def _clients(ns):
+    # Each talks to three of the cluster's Services.
+    return deployment(ns, "clients", container(
         [*PYTHON, "/workloads/watch.py", "http://split/", "http://v1/",
          "http://v2/"],
         readinessProbe={"httpGet": {"path": "/", "port": REPORT_PORT}}),
         replicas=CLIENTS,
         annotations={"eastwest.dev/skip-inbound-ports": str(REPORT_PORT)})
-    yield clients
 
 
 class Clients:
@@ -103,8 +105,6 @@ def flips(clients, count, say):
         say(f"patch {i + 1}: kubectl {done:.3f} s, sidecars "
             f"{min(seconds.values()):.3f} to {max(seconds.values()):.3f} s "
             "after its start")
-    for pod, report in clients.reports().items():
-        faults += [f"{pod}: {text}" for text in report["failures"]]
     say(f"{count} patches, {len(worst)} pods: longest for each pod "
         + " ".join(f"{value:.3f}" for value in sorted(worst.values())) + " s")
     return faults
@@ -169,9 +169,11 @@ def run(cluster, services, count, say, ns="soak-weights"):
     cluster.delete("namespace", ns)
     cluster.apply(namespace(ns))
     try:
-        cluster.apply(*_objects(ns))
-        for name in (*VERSIONS, "clients"):
-            cluster.rolled_out(ns, name, 300)
+        cluster.apply(*_servers(ns))
+        for name in VERSIONS:
+            cluster.rolled_out(ns, name)
+        cluster.apply(_clients(ns))
+        cluster.rolled_out(ns, "clients", 300)
         clients = Clients(cluster, ns)
         poll("answers of v1", 30, lambda: clients.all_see(VERSIONS[0]))
         faults = flips(clients, count, say)
@@ -180,6 +182,8 @@ def run(cluster, services, count, say, ns="soak-weights"):
             crowd(cluster, services, 5)
             say(f"{services} Services with {services * 5} endpoints made")
             faults += flips(clients, count, say)
+        for pod, report in clients.reports().items():
+            faults += [f"{pod}: {text}" for text in report["failures"]]
         found = sizes(clients, say, "after")
         for what, values, most in (("sidecar", found[0], SIDECAR_MIB),
                                    ("controller", found[1], CONTROLLER_MIB)):
