@@ -112,4 +112,6 @@ def run(cluster, before, say, ns="soak-upgrade"):
             f"{summary(report)}")
         return faults + found
     finally:
+        # Also what did not become ready.
+        cluster.uninstall()
         mesh.refresh(cluster.state)
