@@ -71,6 +71,7 @@ def deploy(mesh):
     for labels in (V1, V2):
         pod = f"app/deploy/grpc-{labels['version']}"
         m.wait_for(lambda pod=pod: mesh.pod(pod)["is_ready"], 30, pod)
+    mesh.sync()
 
 
 def calls(mesh, target, *specs, pod="app/client"):

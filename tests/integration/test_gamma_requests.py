@@ -307,6 +307,7 @@ def h2c(mesh):
             m.service("app", "rule25", {"app": "rule25"},
                       app_protocol="kubernetes.io/h2c")])
     m.wait_for(lambda: mesh.pod("app/deploy/rule25")["is_ready"], 30, "rule25")
+    mesh.sync()
 
 
 @pytest.mark.parametrize("spoken", ["--http1.1", "--http2-prior-knowledge"])

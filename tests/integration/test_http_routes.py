@@ -557,6 +557,7 @@ def speakers(mesh):
                   app_protocol="kubernetes.io/wss")])
     for name in ("h2c", "ws"):
         m.wait_for(lambda: mesh.pod(f"app/deploy/{name}")["is_ready"], 30)
+        mesh.sync()
         m.wait_for(lambda: mesh.curl(
             "app/client", f"http://{name}.app/").header(
                 "eastwest-refusal") is None, 20, f"{name} to answer")

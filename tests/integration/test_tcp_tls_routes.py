@@ -33,6 +33,7 @@ def servers(mesh):
     for name in programs:
         m.wait_for(lambda name=name: mesh.pod(f"app/deploy/{name}")[
             "is_ready"], 30, name)
+    mesh.sync()
 
 
 @pytest.fixture

@@ -350,6 +350,7 @@ def servers(mesh, namespace, objects):
         m.wait_for(lambda: sum(p["is_ready"] for p in mesh.pods()
                                if p["namespace"] == namespace) == pods,
                    60, f"pods of {namespace}")
+        mesh.sync()
         net = Net(mesh, f"{namespace}/client")
         m.wait_for(lambda: [net.resolve(f"{s}.{namespace}")
                             for s, _ in services], 10, "names")
