@@ -21,7 +21,8 @@ def own(tmp_path_factory):
     made = m.Mesh(f"pb{os.getpid()}", tmp_path_factory.mktemp("probes") /
                   "manifests")
     made.write("client.yaml", [m.namespace(NS),
-                               m.pod(NS, "client", account="client")])
+                               m.pod(NS, "client", account="client"),
+                               m.pod(NS, "scraper")])
     with made:
         yield made
 
@@ -60,8 +61,5 @@ def test_no_other_port_can_be_tried(own):
 def test_the_mesh_can_read_a_sidecars_metrics(own):
     # No mesh TLS there: who scrapes may have a sidecar, too.
     to = own.pod(f"{NS}/client")["ips"][0]
-    own.write("scraper.yaml", m.pod(NS, "scraper"))
-    m.wait_for(lambda: own.pod(f"{NS}/scraper")["is_ready"], 30, "the pod")
     r = own.curl(f"{NS}/scraper", f"http://{to}:15020/metrics")
     assert r.status == 200 and "eastwest_" in r.text
-    own.remove("scraper.yaml")
