@@ -381,6 +381,8 @@ def test_an_app_that_hangs_gets_no_requests_once_it_is_not_ready(own, net):
     stuck, good = every(own, "idle")
     with hanging(own, stuck):
         m.wait_for(lambda: not own.pod(stuck)["is_ready"], 20, "not ready")
+        # A first question may hang, too, while the controller has not heard.
+        own.sync()
         known(own, net, "idle")
         m.wait_for(lambda: {e["pod"] for d in own.destinations(
             f"{NS}/client").values() if d and d.get("name") == "idle"
