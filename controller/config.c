@@ -8,6 +8,7 @@
 
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
+#include "eastwest/net/tls.h"
 #include "eastwest/base/slice.h"
 
 #define OWN_NAMESPACE "eastwest-system"
@@ -110,13 +111,6 @@ static void parse_addr(const char *option, const char *value,
     bad(option, value, "IP:PORT or [IPv6]:PORT");
 }
 
-static bool is_trust_domain(const char *s) {
-  size_t n = strlen(s);
-
-  return n > 0 && n <= 255 &&
-         strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == n;
-}
-
 static void apply(struct ew_controller_config *c, int id, const char *value) {
   uint64_t n;
 
@@ -169,7 +163,7 @@ static void apply(struct ew_controller_config *c, int id, const char *value) {
     parse_addr("metrics-listen", value, &c->metrics);
     break;
   case OPT_TRUST_DOMAIN:
-    if (!is_trust_domain(value))
+    if (ew_spiffe_trust_domain_check(ew_slice_str(value)) != EW_OK)
       bad("trust-domain", value,
           "at most 255 lowercase letters, digits, '-', '.' and '_'");
     c->trust_domain = value;

@@ -8,6 +8,7 @@
 
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
+#include "eastwest/net/tls.h"
 
 static const char help_text[] =
     "Usage: eastwest-injector --image IMAGE --controller ADDRESS --kubernetes\n"
@@ -172,13 +173,6 @@ static void parse_controller(struct ew_injector_config *c, const char *value) {
   look_up(text, (uint16_t)n, c->controller);
 }
 
-static bool is_trust_domain(const char *s) {
-  size_t n = strlen(s);
-
-  return n > 0 && n <= 255 &&
-         strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == n;
-}
-
 /* It becomes part of a JSON string and of an argument. */
 static bool is_plain(const char *s) {
   size_t n = strlen(s);
@@ -285,7 +279,7 @@ static void apply(struct ew_injector_config *c, int id, const char *value) {
     c->inject.controller_id = value;
     break;
   case OPT_TRUST_DOMAIN:
-    if (!is_trust_domain(value))
+    if (ew_spiffe_trust_domain_check(ew_slice_str(value)) != EW_OK)
       bad("trust-domain", value,
           "at most 255 lowercase letters, digits, '-', '.' and '_'");
     c->inject.trust_domain = value;

@@ -244,7 +244,8 @@ static bool not_injected_yet(struct pod *p) {
 /* ---- what would not work ---- */
 
 static bool is_port_taken(uint64_t port) {
-  return port == 15000 || port == 15001 || port == 15006 || port == 15020;
+  return port == 15000 || port == 15001 || port == 15006 ||
+         port == EW_STATUS_PORT;
 }
 
 static bool ports_are_free(struct pod *p, const struct ew_jv *container,

@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 #include "eastwest/base/err.h"
-
-#define STATUS_PORT 15020
+#include "injector/template.h"
 
 static void append_op(json_t *ops, json_t *op) {
   EW_BUG_ON(!op || json_array_append_new(ops, op) != 0);
@@ -20,7 +19,7 @@ static void move(json_t *ops, const char *path, const char *kind,
   snprintf(at, sizeof(at), "%s/%s/httpGet", path, kind);
   snprintf(to, sizeof(to), "/probe/%u", port);
   append_op(ops, json_pack("{s:s, s:s, s:{s:s, s:i, s:s}}", "op", "add", "path",
-                           at, "value", "path", to, "port", STATUS_PORT,
+                           at, "value", "path", to, "port", EW_STATUS_PORT,
                            "scheme", "HTTP"));
 }
 

@@ -7,7 +7,6 @@
 #define EW_TOKEN_DIR "/var/run/secrets/eastwest"
 #define EW_ROOTS_DIR "/var/run/eastwest/roots"
 #define EW_TOKEN_SECONDS 3600
-#define EW_READY_PORT 15020
 #define EW_VALUE_MAX (1u << 20)
 
 /* Whatever is given here was checked to be UTF-8 when it came in. */
@@ -158,7 +157,7 @@ static json_t *sidecar_env(const char *zone, const char *probes) {
  * a restart could repair ends the process anyway. */
 static json_t *ready_probe(int period_s, int failures) {
   return must(json_pack("{s:{s:s, s:i}, s:i, s:i, s:i}", "httpGet", "path",
-                        "/ready", "port", EW_READY_PORT, "periodSeconds",
+                        "/ready", "port", EW_STATUS_PORT, "periodSeconds",
                         period_s, "timeoutSeconds", 2, "failureThreshold",
                         failures));
 }

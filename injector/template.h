@@ -13,6 +13,8 @@
 #define EW_NAME_ROOTS "eastwest-roots"
 #define EW_NAME_RUN "eastwest-run"
 #define EW_SIDECAR_UID 2140
+/* Where the sidecar answers itself: /ready, /probe/PORT. */
+#define EW_STATUS_PORT 15020
 #define EW_ZONE_LABEL "topology.kubernetes.io/zone"
 
 /* What is the same for all pods. Strings belong to whoever filled it in. */

@@ -7,7 +7,5 @@
 /* Checks the syntax of a SPIFFE id and gives its trust domain. Returns EW_OK
  * or EW_EINVAL. */
 int ew_spiffe_parse(struct ew_slice id, struct ew_slice *trust_domain);
-/* EW_OK or EW_EINVAL. */
-int ew_spiffe_trust_domain_check(struct ew_slice td);
 
 #endif

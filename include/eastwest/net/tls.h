@@ -75,6 +75,8 @@ const char *ew_tls_stream_failure(const struct ew_stream *s);
 /* SPIFFE id checked by length and bytes: spiffe://<trust domain>/<path>, as the
  * SPIFFE ID standard restricts it. Returns EW_OK or EW_EINVAL. */
 int ew_spiffe_check(struct ew_slice id, const char *trust_domain);
+/* The trust domain alone. Returns EW_OK or EW_EINVAL. */
+int ew_spiffe_trust_domain_check(struct ew_slice td);
 
 /* Looks at the first bytes of a connection. Returns EW_EAGAIN when more are
  * needed to tell, EW_EINVAL when it is no TLS ClientHello, EW_OK otherwise;
