@@ -62,8 +62,10 @@ struct ew_http_conn {
   size_t unflushed; /* body bytes that came since the last flush */
   enum phase phase;
   int err;
+  bool http1;
   bool eof;     /* the peer's direction has ended */
   bool blocked; /* the transport takes nothing now */
+  bool wrote;   /* past |out| */
   bool in_head; /* HTTP/1: bytes came since the last hstream, none is open */
   bool idled;   /* the idle time has passed: draining */
 };
@@ -202,10 +204,6 @@ static void on_timer(struct ew_timer *t) {
 
 /* ---- reading ---- */
 
-static bool is_http1(const struct ew_http_conn *c) {
-  return strcmp(c->codec->ops->name, "http/1.1") == 0;
-}
-
 /* Returns the bytes used; all of them if the connection is lost. HTTP/2 has
  * frames between heads, so what comes there does not begin a head. */
 static size_t feed(struct ew_http_conn *c, struct ew_slice in) {
@@ -214,7 +212,7 @@ static size_t feed(struct ew_http_conn *c, struct ew_slice in) {
 
   if (used != 0)
     c->in_head =
-        is_http1(c) && c->codec->streams == 0 && c->codec->served == served;
+        c->http1 && c->codec->streams == 0 && c->codec->served == served;
   if (used < 0) {
     begin_close(c, (int)used);
     return in.n;
@@ -260,7 +258,7 @@ static void read_some(struct ew_http_conn *c) {
 
   if (!may_read(c))
     return;
-  n = ew_stream_read(c->s, scratch, EW_SCRATCH_SIZE);
+  n = ew_stream_read(c->s, scratch, c->http1 ? EW_PIECE_SIZE : EW_SCRATCH_SIZE);
   if (n == EW_EAGAIN)
     return;
   if (n > 0) {
@@ -276,26 +274,41 @@ static void read_some(struct ew_http_conn *c) {
 
 /* ---- writing ---- */
 
-/* False: nothing more goes out now. */
-static bool write_some(struct ew_http_conn *c) {
-  struct ew_slice out = ew_buf_peek(&c->codec->out);
+/* Writes |out| and then |big|. Returns how many bytes were taken, of both. */
+static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
+  const struct ew_slice v[] = {ew_buf_peek(&c->codec->out), big};
   ptrdiff_t n;
 
-  if (out.n == 0 || c->blocked)
-    return false;
-  n = ew_stream_write(c->s, &out, 1);
+  if (c->blocked || v[0].n + v[1].n == 0)
+    return 0;
+  n = ew_stream_write(c->s, v, 2);
   if (n == EW_EAGAIN) {
     c->blocked = true;
-    return false;
+    return 0;
   }
   if (n < 0) {
     close_soon(c, (int)n);
-    return false;
+    return 0;
   }
-  ew_buf_consume(&c->codec->out, (size_t)n);
+  ew_buf_consume(&c->codec->out, (size_t)n < v[0].n ? (size_t)n : v[0].n);
   if (c->waiting == WAIT_GONE)
     wait_for(c, WAIT_NONE, 0);
-  return true;
+  return (size_t)n;
+}
+
+/* False: nothing more goes out now. */
+static bool write_some(struct ew_http_conn *c) {
+  return write_both(c, ew_slice(NULL, 0)) > 0;
+}
+
+static size_t write_through(void *arg, struct ew_slice big) {
+  struct ew_http_conn *c = arg;
+  size_t before = ew_buf_len(&c->codec->out);
+  size_t n = c->phase <= FLUSHING ? write_both(c, big) : 0;
+
+  c->wrote |= n > 0;
+  ew_http_conn_touch(c);
+  return n > before ? n - before : 0;
 }
 
 static void end_writing(struct ew_http_conn *c) {
@@ -320,8 +333,9 @@ static void move(struct ew_http_conn *c) {
   bool progress = true;
 
   for (int i = 0; i < ROUNDS_MAX && progress && c->phase <= FLUSHING; i++) {
+    c->wrote = false;
     int err = ew_codec_pull(c->codec);
-    progress = write_some(c);
+    progress = write_some(c) || c->wrote;
     if (err != EW_OK)
       begin_close(c, err);
     if (c->phase == OPEN && ew_buf_len(&c->rest) > 0) {
@@ -401,6 +415,9 @@ struct ew_http_conn *ew_http_conn_new(struct ew_stream *s,
 
   c->s = s;
   c->codec = codec;
+  c->http1 = strcmp(codec->ops->name, "http/1.1") == 0;
+  codec->write_through = write_through;
+  codec->write_through_arg = c;
   c->opts = *o;
   c->on_closed = on_closed;
   c->arg = arg;

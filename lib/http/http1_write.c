@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/http/codec_out.h"
 #include "lib/http/gate.h"
 #include "lib/http/http1.h"
 #include "lib/http/octets.h"
@@ -128,14 +129,18 @@ static size_t body_room(const struct ew_http1 *h, size_t want) {
 
 static void write_body(struct ew_http1 *h, bool chunked,
                        struct ew_slice bytes) {
-  char *p = ew_buf_reserve(&h->c.out, bytes.n + 24), *w = p;
-  EW_BUG_ON(!p); /* EW_HTTP1_BODY_MAX is far below the maximum */
+  char size[18];
+  int err = EW_OK; /* EW_HTTP1_BODY_MAX is far below the maximum */
+
   if (chunked)
-    w = put(put_hex(w, bytes.n), EW_SLICE_LIT("\r\n"));
-  w = put(w, bytes);
+    err |= ew_buf_append(&h->c.out,
+                         ew_slice(size, (size_t)(put(put_hex(size, bytes.n),
+                                                     EW_SLICE_LIT("\r\n")) -
+                                                 size)));
+  (void)ew_codec_put_body(&h->c, bytes);
   if (chunked)
-    w = put(w, EW_SLICE_LIT("\r\n"));
-  ew_buf_commit(&h->c.out, (size_t)(w - p));
+    err |= ew_buf_append(&h->c.out, EW_SLICE_LIT("\r\n"));
+  EW_BUG_ON(err != EW_OK);
 }
 
 /* Our side broke the framing it announced: what went out must not be taken

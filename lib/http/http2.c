@@ -6,113 +6,6 @@
 
 static const uint8_t ping_text[8] = "eastwest";
 
-/* ---- sending ---- */
-
-static ssize_t read_pending(nghttp2_session *session, int32_t id, uint8_t *buf,
-                            size_t n, uint32_t *flags,
-                            nghttp2_data_source *source, void *arg) {
-  struct ew_h2_stream *s = source->ptr;
-  size_t have = ew_buf_len(&s->pending);
-
-  (void)buf;
-  (void)arg;
-  if (have == 0 && !s->tx_end)
-    return NGHTTP2_ERR_DEFERRED;
-  *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-  if (have <= n && s->tx_end) {
-    *flags |= NGHTTP2_DATA_FLAG_EOF;
-    if (s->trailers) {
-      struct ew_h2_fields f;
-      *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      ew_h2_fields_trailers(&f, s->trailers);
-      nghttp2_submit_trailer(session, id, f.nv, f.n);
-    }
-  }
-  return (ssize_t)(have < n ? have : n);
-}
-
-/* nghttp2 takes the least of this, the windows and the peer's SETTINGS. */
-static ssize_t frame_length(nghttp2_session *session, uint8_t type, int32_t id,
-                            int32_t session_window, int32_t stream_window,
-                            uint32_t peer_max, void *arg) {
-  (void)session;
-  (void)type;
-  (void)id;
-  (void)session_window;
-  (void)stream_window;
-  (void)arg;
-  return peer_max < EW_H2_FRAME_MAX ? (ssize_t)peer_max : EW_H2_FRAME_MAX;
-}
-
-void ew_h2_submit_head(struct ew_h2 *h, struct ew_h2_stream *s,
-                       const struct ew_message *m, bool end) {
-  const nghttp2_data_provider body = {.source = {.ptr = s},
-                                      .read_callback = read_pending};
-  struct ew_h2_fields f;
-
-  ew_h2_fields_response(&f, m);
-  if (m->status < 200)
-    nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, s->id, NULL, f.nv,
-                           f.n, NULL);
-  else
-    nghttp2_submit_response(h->session, s->id, f.nv, f.n, end ? NULL : &body);
-}
-
-static int send_pending(nghttp2_session *session, nghttp2_frame *f,
-                        const uint8_t *head, size_t n,
-                        nghttp2_data_source *source, void *arg) {
-  struct ew_h2 *h = arg;
-  struct ew_h2_stream *s = source->ptr;
-  char *to = ew_buf_reserve(&h->c.out, 9 + n);
-
-  (void)session;
-  (void)f;
-  if (!to)
-    return NGHTTP2_ERR_WOULDBLOCK;
-  memcpy(to, head, 9);
-  if (n > 0)
-    memcpy(to + 9, ew_buf_peek(&s->pending).p, n);
-  ew_buf_commit(&h->c.out, 9 + n);
-  ew_buf_consume(&s->pending, n);
-  if (ew_buf_len(&s->pending) == 0)
-    ew_buf_release(&s->pending);
-  return 0;
-}
-
-static void wake_writers(struct ew_h2 *h) {
-  struct ew_list woken;
-
-  ew_list_init(&woken);
-  while (!ew_list_empty(&h->blocked)) {
-    struct ew_list *n = h->blocked.next;
-    ew_list_remove(n);
-    ew_list_push_back(&woken, n);
-  }
-  while (!ew_list_empty(&woken)) {
-    struct ew_list *n = woken.next;
-    struct ew_h2_stream *s = EW_CONTAINER(n, struct ew_h2_stream, blocked);
-    ew_list_remove(n);
-    if (ew_buf_len(&s->pending) > EW_H2_PENDING_LOW)
-      ew_list_push_back(&h->blocked, n);
-    else if (ew_h2_is_live(s))
-      h->c.ev->on_writable(h->c.arg, &s->st);
-  }
-}
-
-static int fill_out(struct ew_h2 *h) {
-  while (ew_buf_len(&h->c.out) < EW_H2_OUT_MARK) {
-    const uint8_t *p;
-    ssize_t n = nghttp2_session_mem_send(h->session, &p);
-    if (n < 0)
-      return EW_EPROTO;
-    if (n == 0)
-      break;
-    if (ew_buf_append(&h->c.out, ew_slice((const char *)p, (size_t)n)) != EW_OK)
-      return EW_ELIMIT;
-  }
-  return EW_OK;
-}
-
 /* ---- the table ---- */
 
 /* nghttp2 answers most faults of a peer by a GOAWAY alone. */
@@ -129,10 +22,11 @@ static int pull(struct ew_codec *c) {
 
   EW_BUG_ON(h->depth > 0);
   h->depth++;
-  err = fill_out(h);
+  ew_h2_tell_gone(h);
+  err = ew_h2_fill_out(h);
   if (err == EW_OK && !ew_list_empty(&h->blocked)) {
-    wake_writers(h);
-    err = fill_out(h);
+    ew_h2_wake_writers(h);
+    err = ew_h2_fill_out(h);
   }
   if (err != EW_OK && !h->failed)
     h->failed = err;
@@ -150,6 +44,7 @@ static ptrdiff_t feed(struct ew_codec *c, struct ew_slice in) {
   if (c->error)
     return c->error;
   h->depth++;
+  ew_h2_tell_gone(h);
   n = nghttp2_session_mem_recv(h->session, (const uint8_t *)in.p, in.n);
   if (n < 0 && !h->failed) {
     h->failed = n == NGHTTP2_ERR_FLOODED ? EW_EFLOOD : EW_EPROTO;
@@ -159,7 +54,7 @@ static ptrdiff_t feed(struct ew_codec *c, struct ew_slice in) {
                                              : NGHTTP2_PROTOCOL_ERROR);
   }
   check_failed(h);
-  (void)fill_out(h);
+  (void)ew_h2_fill_out(h);
   check_failed(h);
   h->depth--;
   return c->error ? c->error : (ptrdiff_t)in.n;
@@ -236,13 +131,13 @@ static struct ew_hstream *open_stream(struct ew_codec *c,
                                       void *user) {
   struct ew_h2 *h = ew_h2_of(c);
   struct ew_h2_stream *s;
-  nghttp2_data_provider body = {.read_callback = read_pending};
+  nghttp2_data_provider body;
   struct ew_h2_fields f;
 
   if (capacity(c) == 0)
     return NULL;
   s = ew_h2_stream_new(h, 0);
-  body.source.ptr = s;
+  body = ew_h2_body(s);
   ew_h2_fields_request(&f, m);
   s->id = nghttp2_submit_request(h->session, NULL, f.nv, f.n,
                                  end ? NULL : &body, s);
@@ -259,54 +154,8 @@ static struct ew_hstream *open_stream(struct ew_codec *c,
   return &s->st;
 }
 
-static struct ew_h2_stream *h2s(struct ew_hstream *st) {
-  return (struct ew_h2_stream *)(void *)st;
-}
-
-static int send_head(struct ew_hstream *st, const struct ew_message *m,
-                     bool end) {
-  struct ew_h2_stream *s = h2s(st);
-
-  if (st->codec->client || s->tx_head)
-    return EW_EINVAL;
-  if (m->status >= 200) {
-    s->tx_head = true;
-    s->tx_end = end;
-  }
-  ew_h2_submit_head(ew_h2_of(st->codec), s, m, end);
-  return EW_OK;
-}
-
-static size_t send_bytes(struct ew_hstream *st, struct ew_slice bytes) {
-  struct ew_h2_stream *s = h2s(st);
-  struct ew_h2 *h = ew_h2_of(st->codec);
-  bool was_empty = ew_buf_len(&s->pending) == 0;
-  size_t n;
-
-  if (s->tx_end)
-    return bytes.n;
-  n = ew_buf_append_some(&s->pending, bytes);
-  if (n < bytes.n && ew_list_empty(&s->blocked))
-    ew_list_push_back(&h->blocked, &s->blocked);
-  if (was_empty && n > 0)
-    nghttp2_session_resume_data(h->session, s->id);
-  return n;
-}
-
-static int send_end(struct ew_hstream *st, const struct ew_message *trailers) {
-  struct ew_h2_stream *s = h2s(st);
-
-  if (s->tx_end)
-    return EW_OK;
-  s->tx_end = true;
-  if (trailers && trailers->headers.n > 0)
-    s->trailers = ew_message_dup(trailers);
-  nghttp2_session_resume_data(ew_h2_of(st->codec)->session, s->id);
-  return EW_OK;
-}
-
 static void consume(struct ew_hstream *st, size_t n) {
-  struct ew_h2_stream *s = h2s(st);
+  struct ew_h2_stream *s = ew_h2_stream_of(st);
 
   EW_BUG_ON(n > s->unconsumed);
   s->unconsumed -= n;
@@ -327,7 +176,7 @@ static uint32_t reset_code(int err) {
 }
 
 static void reset(struct ew_hstream *st, int err) {
-  struct ew_h2_stream *s = h2s(st);
+  struct ew_h2_stream *s = ew_h2_stream_of(st);
   struct ew_h2 *h = ew_h2_of(st->codec);
 
   if (s->detached)
@@ -336,7 +185,7 @@ static void reset(struct ew_hstream *st, int err) {
   s->tx_end = true;
   ew_list_remove(&s->blocked);
   h->c.streams--;
-  if (!h->lost_all)
+  if (!h->lost_all && !s->gone)
     nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id,
                               reset_code(err));
 }
@@ -358,6 +207,8 @@ static void del(struct ew_codec *c) {
   nghttp2_session_del(h->session);
   while (!ew_list_empty(&h->streams))
     ew_h2_stream_free(EW_CONTAINER(h->streams.next, struct ew_h2_stream, node));
+  while (!ew_list_empty(&h->gone))
+    ew_h2_stream_free(EW_CONTAINER(h->gone.next, struct ew_h2_stream, node));
   ew_buf_fini(&c->out);
   free(h);
 }
@@ -372,9 +223,9 @@ static const struct ew_codec_ops ops = {
     .drain = drain,
     .capacity = capacity,
     .open = open_stream,
-    .send_head = send_head,
-    .send = send_bytes,
-    .send_end = send_end,
+    .send_head = ew_h2_send_head,
+    .send = ew_h2_send,
+    .send_end = ew_h2_send_end,
     .consume = consume,
     .reset = reset,
     .ping = ping,
@@ -387,9 +238,7 @@ static nghttp2_session_callbacks *callbacks(void) {
 
   EW_BUG_ON(nghttp2_session_callbacks_new(&cb) != 0);
   ew_h2_receive_callbacks(cb);
-  nghttp2_session_callbacks_set_send_data_callback(cb, send_pending);
-  nghttp2_session_callbacks_set_data_source_read_length_callback(cb,
-                                                                 frame_length);
+  ew_h2_send_callbacks(cb);
   return cb;
 }
 
@@ -436,6 +285,7 @@ static struct ew_codec *codec_new(const struct ew_codec_events *ev, void *arg,
   h->c.arg = arg;
   h->c.client = client;
   ew_list_init(&h->streams);
+  ew_list_init(&h->gone);
   ew_list_init(&h->blocked);
   ew_buf_init(&h->c.out, EW_CODEC_OUT_MAX);
   if (client)
@@ -454,6 +304,8 @@ struct ew_codec *ew_http2_server_new(const struct ew_codec_events *ev,
                                      void *arg) {
   return codec_new(ev, arg, false);
 }
+
+void ew_http2_set_patient(struct ew_codec *c) { ew_h2_of(c)->patient = true; }
 
 struct ew_codec *ew_http2_client_new(const struct ew_codec_events *ev,
                                      void *arg) {

@@ -9,6 +9,12 @@
 
 /* Bytes of a stream that wait for the peer's windows. */
 #define EW_H2_PENDING_MAX 65535
+/* The same where the peer is patient: with a frame's head and TLS around them
+ * they are one segment for the kernel (EW_PIECE_SIZE). */
+#define EW_H2_PENDING_PIECE 64000
+/* From here on bytes that can leave at once are not copied before. A short body
+ * waits for its end, which then needs no frame of its own. */
+#define EW_H2_DIRECT_MIN 16384
 /* A sender that was held up is woken when this little waits. */
 #define EW_H2_PENDING_LOW 32768
 /* |out| is filled up to about this. */
@@ -17,6 +23,8 @@
 /* A stream's whole window in one frame: the smaller the frames, the smaller the
  * pieces in which many streams of one connection reach their other sides. */
 #define EW_H2_FRAME_MAX 65536
+/* Fewer bytes are not sent where a window ends and more are to follow. */
+#define EW_H2_SPLINTER 16384
 /* Of the connection: all streams can fill theirs. */
 #define EW_H2_CONN_WINDOW (EW_H2_MAX_STREAMS * 65536)
 /* Of a head that we send; what other codecs let through stays below it. */
@@ -48,7 +56,10 @@ struct ew_h2_stream {
   size_t unconsumed; /* bytes of data that the user has not passed on */
   const char *fault; /* of the head: a fixed text */
   struct ew_buf pending;
+  struct ew_slice direct;      /* the same, the user's, during a send */
   struct ew_message *trailers; /* to be sent behind |pending| */
+  int gone_err;                /* what the user is to hear, if |gone| */
+  bool gone;                   /* nghttp2 has closed it */
   bool too_large;
   bool final;    /* the final head was shown */
   bool shown;    /* the user knows it */
@@ -60,9 +71,13 @@ struct ew_h2 {
   struct ew_codec c;
   nghttp2_session *session;
   struct ew_list streams, blocked;
+  struct ew_list gone; /* streams that ended while |sending| */
   struct ew_h2_bucket resets, glitches;
   unsigned window_credit; /* WINDOW_UPDATEs that our DATA has earned the peer */
   unsigned depth;         /* inside feed or pull */
+  bool sending;           /* inside a send of the user's */
+  size_t passed;          /* by |out|, since it is being filled */
+  bool patient;           /* ew_http2_set_patient */
   bool goaway;            /* client: the peer takes nothing new */
   bool eof;
   bool ping_out;
@@ -80,8 +95,24 @@ static inline bool ew_h2_is_live(const struct ew_h2_stream *s) {
   return s->shown && !s->detached;
 }
 
-/* ---- http2.c ---- */
+static inline struct ew_h2_stream *ew_h2_stream_of(struct ew_hstream *st) {
+  return (struct ew_h2_stream *)(void *)st;
+}
 
+/* ---- http2_send.c ---- */
+
+/* Fills |out| with what may go now, up to EW_H2_OUT_MARK, and the transport if
+ * it takes bodies at once. EW_OK, or a connection error. */
+int ew_h2_fill_out(struct ew_h2 *h);
+/* on_writable for those whose bytes have left. */
+void ew_h2_wake_writers(struct ew_h2 *h);
+int ew_h2_send_head(struct ew_hstream *st, const struct ew_message *m,
+                    bool end);
+size_t ew_h2_send(struct ew_hstream *st, struct ew_slice bytes);
+int ew_h2_send_end(struct ew_hstream *st, const struct ew_message *trailers);
+void ew_h2_send_callbacks(nghttp2_session_callbacks *cb);
+/* Where nghttp2 gets the body of |s| from. */
+nghttp2_data_provider ew_h2_body(struct ew_h2_stream *s);
 /* A response head, with a body source behind it unless |end|. */
 void ew_h2_submit_head(struct ew_h2 *h, struct ew_h2_stream *s,
                        const struct ew_message *m, bool end);
@@ -91,9 +122,21 @@ void ew_h2_submit_head(struct ew_h2 *h, struct ew_h2_stream *s,
 extern const uint8_t ew_h2_drain_text[8];
 struct ew_h2_stream *ew_h2_stream_new(struct ew_h2 *h, int32_t id);
 void ew_h2_stream_free(struct ew_h2_stream *s);
+/* Tells the user of the streams that ended while it was sending. */
+void ew_h2_tell_gone(struct ew_h2 *h);
 /* Every hstream hears |err| and is closed; the codec stays to be deleted. */
 void ew_h2_lose_all(struct ew_h2 *h, int err);
 void ew_h2_receive_callbacks(nghttp2_session_callbacks *cb);
+
+/* ---- http2_limits.c ---- */
+
+/* Each of these ends the connection when it was once too often. */
+void ew_h2_count_reset(struct ew_h2 *h);
+/* Frames that cost us work and bring nothing. */
+void ew_h2_count_glitch(struct ew_h2 *h);
+void ew_h2_count_window_update(struct ew_h2 *h);
+/* |n| bytes of data were sent: the peer will give windows back. */
+void ew_h2_earn_credit(struct ew_h2 *h, size_t n);
 
 /* ---- http2_head.c ---- */
 

@@ -1,82 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/http/gate.h"
 #include "lib/http/http2.h"
 
-/* What comes from the peer: heads, data, ends, and the counting of what it does
- * too often. */
-
-/* Resets by the peer, and resets that its faults force on us: this many at
- * once, then so many a second (CVE-2023-44487, CVE-2025-8671). */
-#define RESETS_BURST EW_H2_RESETS_BURST
-#define RESETS_PER_S EW_H2_RESETS_PER_S
-/* PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA frames. */
-#define GLITCHES_BURST 10000
-#define GLITCHES_PER_S 2000
-/* A peer may give back its windows in steps of this. */
-#define WINDOW_STEP 1024
+/* What comes from the peer: heads, data, ends. */
 
 const uint8_t ew_h2_drain_text[8] = "ew-drain";
 
-static uint64_t coarse_ms(void) {
-  struct timespec ts;
-
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+/* What was no more than a splinter may be a frame now. */
+static void resume(struct ew_h2 *h, struct ew_h2_stream *s) {
+  if (h->patient && s && ew_buf_len(&s->pending) > 0)
+    nghttp2_session_resume_data(h->session, s->id);
 }
 
-/* False: the peer has done it too often. */
-static bool bucket_take(struct ew_h2_bucket *b, double burst, double per_s) {
-  uint64_t now = coarse_ms();
+static void resume_all(struct ew_h2 *h) {
+  struct ew_list *it, *tmp;
 
-  if (b->at_ms == 0)
-    b->left = burst;
-  else
-    b->left += (double)(now - b->at_ms) * per_s / 1000;
-  if (b->left > burst)
-    b->left = burst;
-  b->at_ms = now;
-  if (b->left < 1)
-    return false;
-  b->left -= 1;
-  return true;
-}
-
-static void flood(struct ew_h2 *h, const char *why) {
-  if (h->failed)
-    return;
-  h->failed = EW_EFLOOD;
-  h->c.why = why;
-  nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
-/* A server that resets costs us no work that we haven't asked it for. */
-static void count_reset(struct ew_h2 *h) {
-  if (h->c.client)
-    return;
-  if (!bucket_take(&h->resets, RESETS_BURST, RESETS_PER_S))
-    flood(h, "too many resets");
-}
-
-static void count_glitch(struct ew_h2 *h) {
-  if (!bucket_take(&h->glitches, GLITCHES_BURST, GLITCHES_PER_S))
-    flood(h, "too many control frames");
-}
-
-/* A fast transfer brings many of them: DATA of ours pays for some. */
-static void count_window_update(struct ew_h2 *h) {
-  if (h->window_credit > 0)
-    h->window_credit--;
-  else
-    count_glitch(h);
-}
-
-static void earn_credit(struct ew_h2 *h, size_t n) {
-  h->window_credit += 2 + (unsigned)(n / WINDOW_STEP);
-  if (h->window_credit > GLITCHES_BURST)
-    h->window_credit = GLITCHES_BURST;
+  EW_LIST_EACH(it, tmp, &h->streams)
+  resume(h, EW_CONTAINER(it, struct ew_h2_stream, node));
 }
 
 /* ---- streams ---- */
@@ -86,7 +28,8 @@ struct ew_h2_stream *ew_h2_stream_new(struct ew_h2 *h, int32_t id) {
 
   s->st.codec = &h->c;
   s->id = id;
-  ew_buf_init(&s->pending, EW_H2_PENDING_MAX);
+  ew_buf_init(&s->pending,
+              h->patient ? EW_H2_PENDING_PIECE : EW_H2_PENDING_MAX);
   ew_list_init(&s->blocked);
   ew_list_push_back(&h->streams, &s->node);
   return s;
@@ -114,11 +57,21 @@ static void tell_closed(struct ew_h2 *h, struct ew_h2_stream *s, int err) {
   }
 }
 
+void ew_h2_tell_gone(struct ew_h2 *h) {
+  while (!ew_list_empty(&h->gone)) {
+    struct ew_h2_stream *s =
+        EW_CONTAINER(h->gone.next, struct ew_h2_stream, node);
+    tell_closed(h, s, s->gone_err);
+    ew_h2_stream_free(s);
+  }
+}
+
 void ew_h2_lose_all(struct ew_h2 *h, int err) {
   struct ew_list *it, *tmp;
 
   if (h->lost_all)
     return;
+  ew_h2_tell_gone(h);
   h->lost_all = true;
   EW_LIST_EACH(it, tmp, &h->streams)
   tell_closed(h, EW_CONTAINER(it, struct ew_h2_stream, node), err);
@@ -158,8 +111,13 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
 
   if (!s)
     return 0;
-  tell_closed(h, s, close_reason(s, code));
-  ew_h2_stream_free(s);
+  if (s->gone_err == EW_OK)
+    s->gone_err = close_reason(s, code);
+  s->gone = true;
+  ew_list_remove(&s->node);
+  ew_list_push_back(&h->gone, &s->node);
+  if (!h->sending)
+    ew_h2_tell_gone(h);
   return 0;
 }
 
@@ -233,7 +191,7 @@ static void answer_refused(struct ew_h2 *h, struct ew_h2_stream *s, int status,
 }
 
 static void fault(struct ew_h2 *h, struct ew_h2_stream *s) {
-  count_reset(h);
+  ew_h2_count_reset(h);
   nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id,
                             NGHTTP2_PROTOCOL_ERROR);
   tell_closed(h, s, EW_EMESSAGE);
@@ -309,7 +267,7 @@ static void on_data_frame(struct ew_h2 *h, struct ew_h2_stream *s,
   bool end = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
   if (f->hd.length <= f->data.padlen && !end)
-    count_glitch(h);
+    ew_h2_count_glitch(h);
   if (!s || !end)
     return;
   s->rx_end = true;
@@ -319,7 +277,7 @@ static void on_data_frame(struct ew_h2 *h, struct ew_h2_stream *s,
 
 static void on_ping_frame(struct ew_h2 *h, const nghttp2_frame *f) {
   if (!(f->hd.flags & NGHTTP2_FLAG_ACK)) {
-    count_glitch(h);
+    ew_h2_count_glitch(h);
     return;
   }
   if (h->drain == DRAIN_NOTICE &&
@@ -331,7 +289,7 @@ static void on_ping_frame(struct ew_h2 *h, const nghttp2_frame *f) {
   } else if (h->ping_out) {
     h->ping_out = false;
   } else {
-    count_glitch(h);
+    ew_h2_count_glitch(h);
   }
 }
 
@@ -352,10 +310,14 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f,
   case NGHTTP2_RST_STREAM:
     if (s)
       s->rx_reset = true;
-    count_reset(h);
+    ew_h2_count_reset(h);
     break;
   case NGHTTP2_WINDOW_UPDATE:
-    count_window_update(h);
+    ew_h2_count_window_update(h);
+    if (f->hd.stream_id > 0)
+      resume(h, s);
+    else
+      resume_all(h);
     break;
   case NGHTTP2_PING:
     on_ping_frame(h, f);
@@ -366,8 +328,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f,
       h->c.ev->on_goaway(h->c.arg);
     }
     break;
+  case NGHTTP2_SETTINGS:
+    ew_h2_count_glitch(h);
+    resume_all(h);
+    break;
   default:
-    count_glitch(h);
+    ew_h2_count_glitch(h);
   }
   return 0;
 }
@@ -419,13 +385,13 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f,
   case NGHTTP2_RST_STREAM:
     /* What the peer did forced it on us: it counts as its own. */
     if (!s || !s->detached)
-      count_reset(h);
+      ew_h2_count_reset(h);
     break;
   case NGHTTP2_GOAWAY:
     on_goaway_sent(h, &f->goaway);
     break;
   case NGHTTP2_DATA:
-    earn_credit(h, f->hd.length);
+    ew_h2_earn_credit(h, f->hd.length);
     break;
   default:
     break;
@@ -447,7 +413,10 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *f,
   s = stream_of(session, f->hd.stream_id);
   nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, f->hd.stream_id,
                             NGHTTP2_INTERNAL_ERROR);
-  if (s)
+  if (!s)
+    return 0;
+  s->gone_err = EW_ELIMIT;
+  if (!((struct ew_h2 *)arg)->sending)
     tell_closed(arg, s, EW_ELIMIT);
   return 0;
 }

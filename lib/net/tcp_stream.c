@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -19,9 +20,12 @@ struct tcp_stream {
   uv_poll_t poll;
   struct ew_task task;
   int fd;
-  unsigned want;       /* what the user waits for */
-  unsigned registered; /* what uv_poll waits for */
-  bool broken;         /* the kernel can't poll it: only errors */
+  unsigned want;  /* what the user waits for */
+  unsigned ready; /* what may work, until the kernel says EAGAIN */
+  bool polled;    /* uv_poll waits for everything ... */
+  bool edge;      /* ... and the kernel reports each change once */
+  bool ended;     /* so did the peer's direction: bytes may stand before that */
+  bool broken;    /* the kernel can't poll it: only errors */
   bool closed;
 };
 
@@ -56,6 +60,8 @@ static ptrdiff_t tcp_read(struct ew_stream *s, char *p, size_t n) {
   while (r < 0 && errno == EINTR);
   if (r == 0)
     return EW_EOF;
+  if (r < 0 || ((size_t)r < n && !t->ended))
+    t->ready &= ~EW_READ;
   return r > 0 ? r : io_error();
 }
 
@@ -75,6 +81,8 @@ static ptrdiff_t tcp_write(struct ew_stream *s, const struct ew_slice *v,
   do
     r = sendmsg(t->fd, &m, MSG_NOSIGNAL);
   while (r < 0 && errno == EINTR);
+  if (r < 0)
+    t->ready &= ~EW_WRITE;
   return r >= 0 ? r : io_error();
 }
 
@@ -85,62 +93,64 @@ static int tcp_shutdown(struct ew_stream *s) {
   return EW_OK;
 }
 
-static void poll_cb(uv_poll_t *h, int status, int events);
-
-static void register_events(struct tcp_stream *t, unsigned events) {
-  int uv = (events & EW_READ ? UV_READABLE : 0) |
-           (events & EW_WRITE ? UV_WRITABLE : 0);
-  if (events == t->registered)
-    return;
-  if (events == 0)
-    uv_poll_stop(&t->poll);
-  else
-    uv_poll_start(&t->poll, uv, poll_cb);
-  t->registered = events;
+/* libuv knows level-triggered readiness only: each change of what is waited for
+ * would cost two system calls, and each event is looked at twice. Its epoll is
+ * told otherwise as soon as it has the descriptor, which is at the first event:
+ * a socket can be written to from its beginning. */
+static void make_edge_triggered(struct tcp_stream *t) {
+  struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+  e.data.fd = t->fd; /* as libuv has it */
+  t->edge = epoll_ctl(uv_backend_fd(ew_loop_uv(t->s.loop)), EPOLL_CTL_MOD,
+                      t->fd, &e) == 0;
 }
 
-/* Each change costs two system calls in uv_poll, so READ stays registered
- * when it is no longer wanted, until the socket does become readable. */
-static unsigned target(const struct tcp_stream *t) {
-  return t->want | (t->registered & EW_READ);
+static void tell(struct tcp_stream *t) {
+  if (t->ready & t->want)
+    t->s.on_ready(t->s.arg, t->ready & t->want);
+  if (!t->closed && (t->ready & t->want))
+    ew_task_defer(t->s.loop, &t->task);
 }
 
 static void poll_cb(uv_poll_t *h, int status, int events) {
   struct tcp_stream *t = h->data;
   struct ew_loop *l = t->s.loop;
-  unsigned got = (events & UV_READABLE ? EW_READ : 0) |
-                 (events & UV_WRITABLE ? EW_WRITE : 0);
+
   if (status < 0) {
     /* A socket error: libuv has stopped the handle. */
-    t->registered = 0;
-    got = EW_READ | EW_WRITE;
+    t->polled = t->edge = false;
+    t->ready = EW_READ | EW_WRITE;
+  } else if (!t->edge) {
+    make_edge_triggered(t);
   }
-  if (got & ~t->want)
-    register_events(t, t->registered & t->want);
-  if (got & t->want)
-    t->s.on_ready(t->s.arg, got & t->want);
-  if (!t->closed && target(t) != t->registered)
-    ew_task_defer(t->s.loop, &t->task);
+  if (events & (UV_READABLE | UV_DISCONNECT))
+    t->ready |= EW_READ;
+  if (events & UV_WRITABLE)
+    t->ready |= EW_WRITE;
+  if (events & UV_DISCONNECT)
+    t->ended = true;
+  tell(t);
   ew_loop_callback_done(l);
 }
 
-/* At the end of the turn, so that flips within a turn cost nothing. */
 static void task_run(struct ew_task *task) {
   struct tcp_stream *t = EW_CONTAINER(task, struct tcp_stream, task);
   if (t->closed) {
     free(t);
-  } else if (!t->broken) {
-    register_events(t, target(t));
-  } else if (t->want != 0) {
-    ew_task_defer(t->s.loop, &t->task);
-    t->s.on_ready(t->s.arg, t->want);
+    return;
   }
+  if (t->broken) {
+    t->ready = EW_READ | EW_WRITE;
+  } else if (!t->polled && (t->want & ~t->ready)) {
+    t->polled = true;
+    uv_poll_start(&t->poll, UV_READABLE | UV_WRITABLE | UV_DISCONNECT, poll_cb);
+  }
+  tell(t);
 }
 
 static void tcp_want(struct ew_stream *s, unsigned events) {
   struct tcp_stream *t = tcp_of(s);
   t->want = events;
-  if (target(t) != t->registered)
+  if ((t->ready & events) || (events && !t->polled))
     ew_task_defer(s->loop, &t->task);
 }
 

@@ -8,6 +8,8 @@
 
 #define MAX_RECORD EW_GATHER_SIZE
 #define MAX_DRAIN 4
+/* What may stand around a piece so that it stays one segment. */
+#define FRAMING_MAX 128
 
 static struct ew_tls_stream *tls_of(struct ew_stream *s) {
   return EW_CONTAINER(s, struct ew_tls_stream, w.s);
@@ -194,7 +196,7 @@ static struct ew_slice next_record(struct source s, size_t max, char *gather) {
 static int write_records(struct ew_tls_stream *t, struct source *src,
                          size_t *taken) {
   size_t plain[EW_CIPHER_RECORDS], end[EW_CIPHER_RECORDS], n = 0, done;
-  size_t room = EW_SCRATCH_SIZE; /* one segment, as it says there */
+  size_t room = EW_PIECE_SIZE + FRAMING_MAX;
 
   ERR_clear_error();
   ew_tls_lower_cork(&t->lower, source_fits(src, MAX_RECORD));

@@ -229,6 +229,8 @@ static void http(struct inbound *in, bool http2) {
                                  : ew_http1_server_new(&http_events, in);
   struct ew_stream *s = in->s;
 
+  if (http2 && in->peer_id)
+    ew_http2_set_patient(codec);
   in->s = NULL;
   in->http = ew_http_conn_new(s, codec, &opts, on_http_closed, in);
   if (in->node.conns->draining)

@@ -148,6 +148,8 @@ static void add_conn(struct ew_pool *p, struct ew_stream *s) {
   struct ew_codec *codec = is_http2(p) ? ew_http2_client_new(&codec_events, pc)
                                        : ew_http1_client_new(&codec_events, pc);
 
+  if (p->wire == EW_WIRE_MESH_HTTP2)
+    ew_http2_set_patient(codec);
   pc->pool = p;
   pc->conn = ew_http_conn_new(s, codec, &opts, on_conn_closed, pc);
   ew_list_push_front(&p->conns, &pc->node);

@@ -8,7 +8,7 @@
 /* Two streams spliced: bytes go both ways, an end of one direction is passed
  * on while the other goes on (half-close). At most EW_TUNNEL_CHUNK bytes wait
  * in each direction; a slow reader stops the far writer. */
-#define EW_TUNNEL_CHUNK EW_SCRATCH_SIZE
+#define EW_TUNNEL_CHUNK EW_PIECE_SIZE
 /* With one direction ended, the other may be silent for this long. */
 #define EW_TUNNEL_HALF_OPEN_MS 60000
 /* First bytes of a that do not tell yet what they are wait this long. */

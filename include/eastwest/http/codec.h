@@ -95,6 +95,11 @@ struct ew_codec {
   int error;         /* read-only: why feed or pull failed, 0 before */
   const char *why;   /* read-only: a fixed text for it, or NULL */
   struct ew_buf out; /* bytes for the transport, at most EW_CODEC_OUT_MAX */
+  /* Set by who writes |out| to a transport; NULL: everything goes by |out|.
+   * Writes |out| and then |big| now, as far as the transport takes them:
+   * consumes from |out|, and returns how many bytes of |big| have left. */
+  size_t (*write_through)(void *arg, struct ew_slice big);
+  void *write_through_arg;
 };
 
 /* One full body chunk, a head, and framing. */
@@ -110,6 +115,10 @@ struct ew_codec *ew_http2_server_new(const struct ew_codec_events *ev,
                                      void *arg);
 struct ew_codec *ew_http2_client_new(const struct ew_codec_events *ev,
                                      void *arg);
+/* The peer is an ew_http2 codec too, which gives its windows back whatever the
+ * app beyond it waits for: where a window ends, no short DATA frame fills it.
+ * An app could wait for just those bytes. */
+void ew_http2_set_patient(struct ew_codec *c);
 
 /* Feeds received bytes. Returns how many were used: fewer than given only from
  * HTTP/1, which leaves the next pipelined request until the one at hand is

@@ -79,6 +79,28 @@ static void half_close_leaves_the_other_direction(void **state) {
   assert_int_equal(ew_stream_read(a, buf, sizeof(buf)), 10);
 }
 
+/* The kernel reports bytes and the end behind them as one change. */
+static void end_is_told_behind_the_last_bytes(void **state) {
+  char buf[16];
+  for (int late = 0; late < 2; late++) {
+    assert_int_equal(write_str(a, "bye"), 3);
+    if (late == 0)
+      assert_int_equal(ew_stream_shutdown(a), EW_OK);
+    ew_stream_want(b, EW_READ);
+    RUN_UNTIL(loop, ub.calls > 0);
+    assert_int_equal(ew_stream_read(b, buf, sizeof(buf)), 3);
+    ub.calls = 0;
+    if (late == 1)
+      assert_int_equal(ew_stream_shutdown(a), EW_OK);
+    RUN_UNTIL(loop, ub.calls > 0);
+    assert_int_equal(ew_stream_read(b, buf, sizeof(buf)), EW_EOF);
+    if (late == 0) {
+      teardown(state);
+      setup(state);
+    }
+  }
+}
+
 static void back_pressure_then_writable(void **state) {
   static char block[65536];
   struct ew_slice v = {block, sizeof(block)};
@@ -257,6 +279,7 @@ int main(void) {
       T(readiness_is_level_triggered),
       T(unwanted_readable_socket_does_not_spin),
       T(half_close_leaves_the_other_direction),
+      T(end_is_told_behind_the_last_bytes),
       T(back_pressure_then_writable),
       T(both_events_at_once),
       T(close_within_the_callback),
