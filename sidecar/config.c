@@ -8,6 +8,7 @@
 #include "eastwest/base/alloc.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
+#include "eastwest/base/ports.h"
 #include "eastwest/base/slice.h"
 
 enum option_id {
@@ -334,10 +335,10 @@ void ew_config_parse(struct ew_config *c, int argc, char **argv) {
       .trust_domain = "cluster.local",
       .service_account = "default",
       .pod = "",
-      .outbound_port = 15001,
-      .inbound_port = 15006,
-      .status_port = 15020,
-      .admin_port = 15000,
+      .outbound_port = EW_PORT_OUTBOUND,
+      .inbound_port = EW_PORT_INBOUND,
+      .status_port = EW_PORT_STATUS,
+      .admin_port = EW_PORT_ADMIN,
       .drain_s = 28,
       .destination_idle_s = 300,
   };

@@ -10,6 +10,7 @@
 #include "eastwest/net/tls.h"
 #include "sidecar/policy/authorize.h"
 #include "sidecar/proxy/inbound_request.h"
+#include "sidecar/proxy/malformed.h"
 #include "sidecar/proxy/outbound_request.h"
 #include "sidecar/proxy/peek.h"
 #include "sidecar/proxy/tunnel.h"
@@ -195,19 +196,7 @@ static void on_request(void *arg, struct ew_hstream *st, struct ew_message *m,
 
 static void on_refused(void *arg, int status, const char *why) {
   struct inbound *in = arg;
-  char from[EW_ADDR_STR];
-
-  ew_env_count(in->env, "eastwest_requests_refused_total",
-               "Requests that the proxy answered itself.", "reason",
-               ew_refusal_name(ew_refusal_from_status(status)));
-  ew_log(EW_LOG_INFO, "malformed request refused",
-         "source=%s status=%d reason=%s", ew_addr_str(&in->src, from), status,
-         why);
-}
-
-static void on_answer(void *arg, struct ew_message *m) {
-  (void)arg;
-  ew_refusal_mark(m);
+  ew_malformed_refused(in->env, "inbound", &in->src, status, why);
 }
 
 static const struct ew_codec_events http_events = {
@@ -218,7 +207,7 @@ static const struct ew_codec_events http_events = {
     .on_writable = ew_exchange_down_writable,
     .on_closed = ew_exchange_down_closed,
     .on_refused = on_refused,
-    .on_answer = on_answer,
+    .on_answer = ew_malformed_answer,
 };
 
 static void http(struct inbound *in, bool http2) {
