@@ -6,9 +6,9 @@
 
 #include "controller/app_protocol.h"
 #include "controller/refs.h"
+#include "eastwest/base/ports.h"
 
 #define KEY_MAX 768
-#define STATUS_PORT 15020 /* ready, live, metrics: not redirected */
 #define ID_MAX 640
 
 void ew_backends_fini(struct ew_backends *b) { ew_strmap_fini(&b->index); }
@@ -60,7 +60,7 @@ static const char *identity_of(struct ew_backends *b,
   int n;
 
   /* Where a sidecar answers itself it speaks plain text. */
-  if (!pod || port == STATUS_PORT || !ew_objects_injected(b->objects, pod) ||
+  if (!pod || port == EW_PORT_STATUS || !ew_objects_injected(b->objects, pod) ||
       ew_ports_have(&pod->u.pod.skip_inbound, port))
     return NULL;
   n = snprintf(id, sizeof(id), "spiffe://%s/ns/%s/sa/%s", b->trust_domain,

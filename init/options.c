@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eastwest/base/err.h"
+#include "eastwest/base/ports.h"
 
 const char ew_options_help[] =
     "Usage: eastwest-init [OPTION]...\n"
@@ -236,10 +237,10 @@ static int ew_check_ports(const struct ew_rules *r, struct ew_buf *why) {
   if (r->inbound_port == r->outbound_port)
     return ew_bad(why, "inbound-port", value,
                   "another port than --outbound-port");
-  if (r->inbound_port == EW_INIT_READY_PORT)
+  if (r->inbound_port == EW_PORT_STATUS)
     return ew_bad(why, "inbound-port", value,
                   "another port than 15020 (ready and metrics)");
-  if (r->outbound_port == EW_INIT_READY_PORT)
+  if (r->outbound_port == EW_PORT_STATUS)
     return ew_bad(why, "outbound-port", "15020",
                   "another port than 15020 (ready and metrics)");
   return EW_OK;
@@ -248,8 +249,8 @@ static int ew_check_ports(const struct ew_rules *r, struct ew_buf *why) {
 int ew_options_parse(struct ew_options *o, int argc, char **argv,
                      struct ew_buf *why) {
   *o = (struct ew_options){.mode = EW_MODE_APPLY, .ipv6 = EW_IPV6_AUTO};
-  o->rules.inbound_port = 15006;
-  o->rules.outbound_port = 15001;
+  o->rules.inbound_port = EW_PORT_INBOUND;
+  o->rules.outbound_port = EW_PORT_OUTBOUND;
   o->rules.uid = 2140;
   optind = 0; /* glibc: start anew, so that it can be called twice */
   opterr = 0;

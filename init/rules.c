@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eastwest/base/err.h"
+#include "eastwest/base/ports.h"
 
 #define EW_CHAIN_PREFIX "EASTWEST_"
 #define EW_TOKENS_MAX 64u
@@ -193,7 +194,7 @@ static void ew_put_uid(struct ew_buf *b, uint32_t uid) {
 
 static void ew_put_chains(const struct ew_rules *r, enum ew_ip ip,
                           struct ew_buf *b) {
-  struct ew_port_list ready = {{{EW_INIT_READY_PORT, EW_INIT_READY_PORT}}, 1};
+  struct ew_port_list ready = {{{EW_PORT_STATUS, EW_PORT_STATUS}}, 1};
   ew_put_ports(b, EW_CHAIN_INBOUND, &ready);
   ew_put_ports(b, EW_CHAIN_INBOUND, &r->skip_inbound_ports);
   ew_put_cidrs(b, ip, EW_CHAIN_INBOUND, "-s", &r->skip_inbound_cidrs);

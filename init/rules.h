@@ -21,8 +21,7 @@ enum {
   EW_INIT_TEXT_MAX = 1 << 17,  /* our own rules as text */
   EW_INIT_SAVED_MAX = 4 << 20, /* one iptables-save */
   /* One transaction: our rules and a few words for each line of |saved|. */
-  EW_INIT_INPUT_MAX = EW_INIT_TEXT_MAX + 2 * EW_INIT_SAVED_MAX,
-  EW_INIT_READY_PORT = 15020 /* the kubelet's probes: never redirected */
+  EW_INIT_INPUT_MAX = EW_INIT_TEXT_MAX + 2 * EW_INIT_SAVED_MAX
 };
 
 enum ew_ip { EW_IPV4, EW_IPV6 };

@@ -244,8 +244,8 @@ static bool not_injected_yet(struct pod *p) {
 /* ---- what would not work ---- */
 
 static bool is_port_taken(uint64_t port) {
-  return port == 15000 || port == 15001 || port == 15006 ||
-         port == EW_STATUS_PORT;
+  return port == EW_PORT_ADMIN || port == EW_PORT_OUTBOUND ||
+         port == EW_PORT_INBOUND || port == EW_PORT_STATUS;
 }
 
 static bool ports_are_free(struct pod *p, const struct ew_jv *container,

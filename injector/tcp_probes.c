@@ -19,7 +19,7 @@ static void move(json_t *ops, const char *path, const char *kind,
   snprintf(at, sizeof(at), "%s/%s/httpGet", path, kind);
   snprintf(to, sizeof(to), "/probe/%u", port);
   append_op(ops, json_pack("{s:s, s:s, s:{s:s, s:i, s:s}}", "op", "add", "path",
-                           at, "value", "path", to, "port", EW_STATUS_PORT,
+                           at, "value", "path", to, "port", EW_PORT_STATUS,
                            "scheme", "HTTP"));
 }
 

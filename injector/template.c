@@ -157,7 +157,7 @@ static json_t *sidecar_env(const char *zone, const char *probes) {
  * a restart could repair ends the process anyway. */
 static json_t *ready_probe(int period_s, int failures) {
   return must(json_pack("{s:{s:s, s:i}, s:i, s:i, s:i}", "httpGet", "path",
-                        "/ready", "port", EW_STATUS_PORT, "periodSeconds",
+                        "/ready", "port", EW_PORT_STATUS, "periodSeconds",
                         period_s, "timeoutSeconds", 2, "failureThreshold",
                         failures));
 }

@@ -2,6 +2,7 @@
 #ifndef EASTWEST_INJECTOR_TEMPLATE_H
 #define EASTWEST_INJECTOR_TEMPLATE_H
 
+#include "eastwest/base/ports.h"
 #include "injector/pod_options.h"
 
 /* What a pod gets, as Kubernetes' objects. Pure functions. */
@@ -13,8 +14,6 @@
 #define EW_NAME_ROOTS "eastwest-roots"
 #define EW_NAME_RUN "eastwest-run"
 #define EW_SIDECAR_UID 2140
-/* Where the sidecar answers itself: /ready, /probe/PORT. */
-#define EW_STATUS_PORT 15020
 #define EW_ZONE_LABEL "topology.kubernetes.io/zone"
 
 /* What is the same for all pods. Strings belong to whoever filled it in. */
