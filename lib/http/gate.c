@@ -4,64 +4,6 @@
 #include "lib/http/gate.h"
 #include "lib/http/octets.h"
 
-/* Bits of enum in octets.h. ',' is kept out of host names though RFC 3986
- * allows it: it is what two merged Host lines look like. */
-const unsigned char ew_octet_class[256] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 2, 15, 6, 3, 15, 7, 15, 15, 14, 14, 15, 15, 6, 15, 15,
-    6, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 14, 6, 14, 6, 6, 6, 15, 15,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 15, 15, 6, 2, 6, 7, 15, 7, 15, 15, 15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 6, 7, 6,
-    15, 0,
-    /* obs-text: in values only */
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,
-    2, 2, 2};
-
-static bool all_of(struct ew_slice s, int class) {
-  for (size_t i = 0; i < s.n; i++)
-    if (!ew_octet_is(s.p[i], class))
-      return false;
-  return true;
-}
-
-#define EACH(byte) (0x0101010101010101u * (byte))
-
-/* Whether one of the 8 bytes is a control: below SP, or DEL. */
-static bool has_control(uint64_t v) {
-  uint64_t del = v ^ EACH(0x7f);
-  uint64_t low = (v - EACH(0x20)) & ~v, is_del = (del - EACH(1)) & ~del;
-  return ((low | is_del) & EACH(0x80)) != 0;
-}
-
-/* At least 8 bytes, in eights, of which the last two may overlap. */
-static bool without_controls(struct ew_slice s) {
-  uint64_t v;
-  for (size_t i = 0; i + sizeof(v) < s.n; i += sizeof(v)) {
-    memcpy(&v, s.p + i, sizeof(v));
-    if (has_control(v))
-      return false;
-  }
-  memcpy(&v, s.p + s.n - sizeof(v), sizeof(v));
-  return !has_control(v);
-}
-
-bool ew_is_token(struct ew_slice s) {
-  return s.n > 0 && all_of(s, EW_OCTET_TOKEN);
-}
-
-bool ew_is_field_value(struct ew_slice s) {
-  if (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t' || s.p[s.n - 1] == ' ' ||
-                  s.p[s.n - 1] == '\t'))
-    return false;
-  /* HT is the one control that may stand in a value. */
-  return (s.n >= 8 && without_controls(s)) || all_of(s, EW_OCTET_VALUE);
-}
-
 static bool port_ok(struct ew_slice s) {
   uint64_t port;
   return s.n <= 5 && ew_slice_u64(s, 65535, &port) == EW_OK;
@@ -96,7 +38,7 @@ bool ew_gate_authority(struct ew_slice s) {
     host.n = (size_t)colon;
     port = ew_slice(s.p + colon + 1, s.n - (size_t)colon - 1);
   }
-  if (host.n == 0 || !all_of(host, EW_OCTET_HOST))
+  if (host.n == 0 || !ew_octets_all(host, EW_OCTET_HOST))
     return false;
   return !has_port || port_ok(port);
 }
@@ -162,7 +104,7 @@ static int target_check(struct ew_message *m, const char **why) {
   }
   if (m->path.n == 0 || m->path.p[0] != '/')
     return bad(why, "malformed request target");
-  if (!all_of(m->path, EW_OCTET_TARGET))
+  if (!ew_octets_all(m->path, EW_OCTET_TARGET))
     return bad(why, "forbidden byte in the request target");
   const char *fault = path_fault(ew_message_path_only(m));
   return fault ? bad(why, fault) : EW_OK;

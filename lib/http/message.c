@@ -67,8 +67,7 @@ int ew_message_add(struct ew_message *m, struct ew_slice name,
   if (h->n == h->cap)
     headers_grow(m);
   char *p = ew_arena_alloc(&m->arena, name.n + value.n + 2);
-  for (size_t i = 0; i < name.n; i++)
-    p[i] = ew_octet_lower(name.p[i]);
+  ew_octets_copy_lower(p, name);
   p[name.n] = '\0';
   char *v = p + name.n + 1;
   if (value.n)

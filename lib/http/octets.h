@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "eastwest/base/slice.h"
+
 /* Classes of bytes, independent of the locale. */
 enum {
   EW_OCTET_TOKEN = 1,  /* tchar, RFC 9110 section 5.6.2 */
@@ -20,5 +22,10 @@ static inline char ew_octet_lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 static inline bool ew_octet_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* Whether all bytes are of |class|. */
+bool ew_octets_all(struct ew_slice s, int class);
+/* Into |from.n| bytes at |to|. */
+void ew_octets_copy_lower(char *to, struct ew_slice from);
 
 #endif
