@@ -17,7 +17,8 @@ struct ew_exchange;
 #define EW_REPLAY_MAX 65536
 
 struct ew_exchange_role {
-  /* Where does the next try go? Sets x->try_head (kept valid by the role until
+  /* Where does the next try, which begins at x->try_started_us, go? Sets
+   * x->try_head (kept valid by the role until
    * the next try or the end) and |*pool|. Returns EW_REFUSE_NONE, or why there
    * is none; the request is then answered with that refusal. */
   enum ew_refusal (*next)(struct ew_exchange *x, struct ew_pool **pool);

@@ -80,15 +80,17 @@ static void open_try(struct ew_exchange *x) {
 }
 
 void ew_exchange_try(struct ew_exchange *x) {
-  enum ew_refusal why = x->role->next(x, &x->pool);
+  enum ew_refusal why;
 
+  /* The first one begins with the exchange: reading the clock has a price. */
+  x->try_started_us = x->tries == 0 ? x->started_us : ew_clock_us();
+  why = x->role->next(x, &x->pool);
   if (why != EW_REFUSE_NONE) {
     ew_exchange_refuse(x, why, "");
     return;
   }
   x->tries++;
   x->trying = true;
-  x->try_started_us = ew_clock_us();
   if (x->try_timeout_ms > 0)
     ew_timer_start(&x->try_timer, x->try_timeout_ms);
   open_try(x);

@@ -82,7 +82,7 @@ static enum ew_refusal on_next(struct ew_exchange *x, struct ew_pool **pool) {
   struct ew_addr to;
 
   r->mesh = false;
-  e = ew_balancer_pick(u->balancer, ew_clock_us(), ew_env_random(r->env),
+  e = ew_balancer_pick(u->balancer, x->try_started_us, ew_env_random(r->env),
                        r->tried, r->tried_n);
   if (!e)
     return EW_REFUSE_NO_ENDPOINTS;
