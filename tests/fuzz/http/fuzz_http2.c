@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "eastwest/base/list.h"
 #include "eastwest/http/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A hostile peer of either role. Bytes: what the user does, then the size of
- * the pieces, then what the peer sends behind its first words. Every exchange
- * is told in order, holds no more than its window, and ends exactly once. */
+ * the pieces and, in its lowest bit, whether bodies go to a transport at once,
+ * then what the peer sends behind its first words. Every exchange is told in
+ * order, never within a send, holds no more than its window, and ends exactly
+ * once. */
 enum {
   CLIENT = 1,
   HOLD = 2,       /* consumes nothing before the end of a message */
@@ -22,6 +25,7 @@ enum {
 /* An exchange as the user knows it. */
 struct seen {
   struct fuzz *f;
+  struct ew_list node;
   struct ew_hstream *st;
   size_t held;
   bool final, ended, sent, lost;
@@ -31,6 +35,9 @@ struct fuzz {
   struct ew_codec *c;
   int how;
   size_t open;
+  struct ew_list all; /* that are open */
+  bool sending;
+  unsigned writes;
 };
 
 static struct seen *seen_new(struct fuzz *f, struct ew_hstream *st) {
@@ -39,11 +46,13 @@ static struct seen *seen_new(struct fuzz *f, struct ew_hstream *st) {
   s->f = f;
   s->st = st;
   f->open++;
+  ew_list_push_back(&f->all, &s->node);
   return s;
 }
 
 static void seen_del(struct seen *s) {
   s->f->open--;
+  ew_list_remove(&s->node);
   free(s);
 }
 
@@ -64,6 +73,9 @@ static void send_rest(struct seen *s) {
     EW_BUG_ON(ew_hstream_send_head(s->st, m, false) != EW_OK);
     EW_BUG_ON(ew_hstream_send_head(s->st, m, false) != EW_EINVAL);
   }
+  /* The body then comes from outside of the codec's events. */
+  if (s->f->c->write_through && s->f->how & EARLY)
+    goto out;
   size_t n = ew_hstream_send(s->st, ew_slice(zeros, sizeof(zeros)));
   EW_BUG_ON(n > sizeof(zeros));
   ew_message_add(m, EW_SLICE_LIT("x"), EW_SLICE_LIT("y"));
@@ -97,6 +109,7 @@ static void on_head(void *arg, struct ew_hstream *st, struct ew_message *m,
                     bool end) {
   struct fuzz *f = arg;
   struct seen *s = st->user;
+  EW_BUG_ON(f->sending);
   if (!s)
     s = st->user = seen_new(f, st);
   EW_BUG_ON(s->final || s->lost);
@@ -114,7 +127,7 @@ static void on_head(void *arg, struct ew_hstream *st, struct ew_message *m,
 static void on_data(void *arg, struct ew_hstream *st, struct ew_slice bytes) {
   struct fuzz *f = arg;
   struct seen *s = st->user;
-  EW_BUG_ON(!s->final || s->ended || s->lost || bytes.n == 0);
+  EW_BUG_ON(f->sending || !s->final || s->ended || s->lost || bytes.n == 0);
   s->held += bytes.n;
   EW_BUG_ON(s->held > 65535);
   if (f->how & RESET_DATA) {
@@ -126,7 +139,7 @@ static void on_data(void *arg, struct ew_hstream *st, struct ew_slice bytes) {
 }
 static void on_end(void *arg, struct ew_hstream *st, struct ew_message *t) {
   struct seen *s = st->user;
-  EW_BUG_ON(!s->final || s->ended || s->lost);
+  EW_BUG_ON(s->f->sending || !s->final || s->ended || s->lost);
   s->ended = true;
   if (t)
     check_fields(t);
@@ -136,15 +149,16 @@ static void on_end(void *arg, struct ew_hstream *st, struct ew_message *t) {
 }
 static void on_reset(void *arg, struct ew_hstream *st, int err) {
   struct seen *s = st->user;
-  EW_BUG_ON(s->lost || err >= 0);
+  EW_BUG_ON(s->f->sending || s->lost || err >= 0);
   s->lost = true;
 }
 static void on_closed(void *arg, struct ew_hstream *st) {
   struct seen *s = st->user;
-  EW_BUG_ON(!s->lost && !s->ended);
+  EW_BUG_ON(s->f->sending || (!s->lost && !s->ended));
   seen_del(s);
 }
 static void on_writable(void *arg, struct ew_hstream *st) {
+  EW_BUG_ON(((struct fuzz *)arg)->sending);
   ew_hstream_send(st, EW_SLICE_LIT("more"));
   ew_hstream_send_end(st, NULL);
 }
@@ -187,9 +201,37 @@ static void check(struct fuzz *f) {
     EW_BUG_ON(f->open > 0 || !ew_codec_done(f->c) || ew_codec_want_read(f->c));
 }
 
+/* A transport that takes all, a part, or nothing. */
+static size_t write_through(void *arg, struct ew_slice big) {
+  struct fuzz *f = arg;
+  static const size_t takes[] = {SIZE_MAX, 0, 100, 30000, 1};
+  size_t room = takes[f->writes++ % 5], n = ew_buf_len(&f->c->out);
+  if (n > room)
+    n = room;
+  ew_buf_consume(&f->c->out, n);
+  room -= n;
+  if (ew_buf_len(&f->c->out) > 0)
+    return 0;
+  return big.n < room ? big.n : room;
+}
+
+static void send_large(struct fuzz *f) {
+  static const char zeros[40000];
+  struct ew_list *it, *tmp;
+  f->sending = true;
+  EW_LIST_EACH(it, tmp, &f->all) {
+    struct seen *s = EW_CONTAINER(it, struct seen, node);
+    if (f->c->client ? !s->sent : s->sent)
+      ew_hstream_send(s->st, ew_slice(zeros, sizeof(zeros)));
+  }
+  f->sending = false;
+}
+
 static ptrdiff_t feed(struct fuzz *f, struct ew_slice in) {
   ptrdiff_t used = ew_codec_feed(f->c, in);
   EW_BUG_ON(used >= 0 && (size_t)used != in.n);
+  if (f->c->write_through)
+    send_large(f);
   ew_codec_pull(f->c);
   if (!(f->how & UNREAD))
     ew_buf_consume(&f->c->out, ew_buf_len(&f->c->out));
@@ -209,10 +251,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2)
     return 0;
   struct fuzz f = {.how = data[0]};
-  size_t piece = data[1] ? (size_t)data[1] * 8 : 1;
+  size_t piece = data[1] > 1 ? (size_t)data[1] * 8 : 1;
   struct ew_slice in = ew_slice((const char *)data + 2, size - 2);
   f.c =
       (f.how & CLIENT ? ew_http2_client_new : ew_http2_server_new)(&events, &f);
+  ew_list_init(&f.all);
+  if (data[1] & 1) {
+    f.c->write_through = write_through;
+    f.c->write_through_arg = &f;
+    ew_http2_set_patient(f.c);
+  }
   first_words(&f);
   while (in.n > 0 && ew_codec_want_read(f.c)) {
     while (f.open < 4 && ew_codec_capacity(f.c) > 0)
