@@ -124,8 +124,8 @@ int ew_h2_head_done(struct ew_h2_stream *s, bool client, bool end,
   return ew_message_gate(m, why);
 }
 
-static void put(struct ew_h2_fields *f, struct ew_slice name,
-                struct ew_slice value) {
+static void put_flags(struct ew_h2_fields *f, struct ew_slice name,
+                      struct ew_slice value, uint8_t flags) {
   nghttp2_nv *nv = &f->nv[f->n];
 
   if (f->n == sizeof(f->nv) / sizeof(f->nv[0]))
@@ -135,9 +135,18 @@ static void put(struct ew_h2_fields *f, struct ew_slice name,
   nv->namelen = name.n;
   nv->value = (uint8_t *)(uintptr_t)(value.p ? value.p : "");
   nv->valuelen = value.n;
-  nv->flags = NGHTTP2_NV_FLAG_NONE;
+  nv->flags = flags;
   f->n++;
 }
+
+static void put(struct ew_h2_fields *f, struct ew_slice name,
+                struct ew_slice value) {
+  put_flags(f, name, value, NGHTTP2_NV_FLAG_NONE);
+}
+
+/* |name| is lowercase and stays: nghttp2 need not copy it. */
+#define put_own(f, name, value) \
+  put_flags((f), EW_SLICE_LIT(name), value, NGHTTP2_NV_FLAG_NO_COPY_NAME)
 
 static void put_all(struct ew_h2_fields *f, const struct ew_message *m) {
   for (size_t i = 0; i < m->headers.n; i++) {
@@ -149,26 +158,24 @@ static void put_all(struct ew_h2_fields *f, const struct ew_message *m) {
 
 static void put_length(struct ew_h2_fields *f, const struct ew_message *m) {
   if (m->body == EW_BODY_LENGTH)
-    put(f, EW_SLICE_LIT("content-length"),
-        ew_slice_decimal(f->number, m->content_length));
+    put_own(f, "content-length",
+            ew_slice_decimal(f->number, m->content_length));
 }
 
 void ew_h2_fields_request(struct ew_h2_fields *f, const struct ew_message *m) {
   f->n = 0;
-  put(f, EW_SLICE_LIT(":method"), m->method);
-  put(f, EW_SLICE_LIT(":scheme"),
-      m->scheme.n > 0 ? m->scheme : EW_SLICE_LIT("http"));
+  put_own(f, ":method", m->method);
+  put_own(f, ":scheme", m->scheme.n > 0 ? m->scheme : EW_SLICE_LIT("http"));
   if (m->authority.n > 0)
-    put(f, EW_SLICE_LIT(":authority"), m->authority);
-  put(f, EW_SLICE_LIT(":path"), m->path);
+    put_own(f, ":authority", m->authority);
+  put_own(f, ":path", m->path);
   put_all(f, m);
   put_length(f, m);
 }
 
 void ew_h2_fields_response(struct ew_h2_fields *f, const struct ew_message *m) {
   f->n = 0;
-  put(f, EW_SLICE_LIT(":status"),
-      ew_slice_decimal(f->status, (uint64_t)m->status));
+  put_own(f, ":status", ew_slice_decimal(f->status, (uint64_t)m->status));
   put_all(f, m);
   if (m->status >= 200 && m->status != 204)
     put_length(f, m);
