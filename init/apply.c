@@ -148,7 +148,8 @@ int ew_firewall_plan(struct ew_firewall *f, const struct ew_rules *r,
   struct ew_slice saved = {NULL, 0};
   if (f->n)
     saved = ew_buf_peek(&f->v[0].saved);
-  return ew_rules_install(r, f->ip, saved, out);
+  int rc = ew_rules_install(r, f->ip, saved, out);
+  return rc == EW_OK ? ew_rules_untrack(f->ip, saved, out) : rc;
 }
 
 /* Another program may change the rules between our reading and our writing;
@@ -171,6 +172,17 @@ static int ew_variant_apply(struct ew_firewall *f, struct ew_variant *v,
   }
   ew_buf_fini(&input);
   return rc == EW_OK ? EW_OK : EW_EIO;
+}
+
+/* A kernel without the raw table costs speed, nothing else. */
+static void ew_variant_untrack(struct ew_firewall *f, struct ew_variant *v) {
+  struct ew_buf input;
+  ew_buf_init(&input, EW_INIT_INPUT_MAX);
+  ew_clear(&f->why);
+  EW_BUG_ON(ew_rules_untrack(f->ip, ew_buf_peek(&v->saved), &input) != EW_OK);
+  f->tracked = ew_buf_len(&input) > 0 &&
+               ew_variant_restore(f, v, ew_buf_peek(&input)) != EW_OK;
+  ew_buf_fini(&input);
 }
 
 static int ew_variant_clean(struct ew_firewall *f, struct ew_variant *v) {
@@ -207,6 +219,7 @@ int ew_firewall_apply(struct ew_firewall *f, const struct ew_rules *r) {
   for (size_t i = 1; i < f->n; i++)
     if (f->v[i].ours && ew_variant_clean(f, &f->v[i]) != EW_OK)
       return EW_EIO;
+  ew_variant_untrack(f, &f->v[0]);
   return EW_OK;
 }
 

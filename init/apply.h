@@ -20,6 +20,7 @@ struct ew_firewall {
   struct ew_variant v[EW_VARIANTS]; /* readable ones, best first */
   size_t n;
   bool denied;       /* a variant is there and may not be read */
+  bool tracked;      /* so are connections within the pod: |why| says why */
   struct ew_buf why; /* why others cannot be used; of the last failure */
 };
 
@@ -28,7 +29,8 @@ struct ew_firewall {
 void ew_firewall_init(struct ew_firewall *f, enum ew_ip ip);
 void ew_firewall_fini(struct ew_firewall *f);
 
-/* The input that ew_firewall_apply would give to its first choice. */
+/* The inputs, one after the other, that ew_firewall_apply would give to its
+ * first choice. */
 int ew_firewall_plan(struct ew_firewall *f, const struct ew_rules *r,
                      struct ew_buf *out);
 /* Installs and reads back. Returns EW_OK, or EW_EIO with |f->why|. */

@@ -68,7 +68,12 @@ static int ew_apply(const struct ew_options *o, enum ew_ip ip) {
   ew_firewall_init(&f, ip);
   if (ew_firewall_apply(&f, &o->rules) != EW_OK)
     rc = ew_fail(&f, "cannot be redirected", NULL);
-  else
+  else if (f.tracked)
+    fprintf(stderr,
+            "eastwest-init: %s: connections within the pod stay in the table "
+            "of conntrack: %.*s\n",
+            ew_ip_name(ip), EW_SLICE_FMT(ew_buf_peek(&f.why)));
+  if (rc == 0)
     fprintf(stderr,
             "eastwest-init: %s is redirected and verified (%s): inbound to "
             "%u, outbound to %u\n",
@@ -82,7 +87,7 @@ static int ew_dry_run(const struct ew_options *o, enum ew_ip ip) {
   struct ew_firewall f;
   struct ew_buf input;
   ew_firewall_init(&f, ip);
-  ew_buf_init(&input, EW_INIT_INPUT_MAX);
+  ew_buf_init(&input, 2 * EW_INIT_INPUT_MAX); /* two transactions */
   if (f.n == 0 || f.denied)
     fprintf(stderr,
             "eastwest-init: %s: the rules in force cannot be read, none are "

@@ -272,6 +272,46 @@ int ew_rules_install(const struct ew_rules *r, enum ew_ip ip,
   return EW_OK;
 }
 
+/* As iptables-save prints it. What has a loopback address may be the answer of
+ * a listener of ours to what was redirected to it. */
+static const char *ew_untracked_rule(enum ew_ip ip) {
+  return ip == EW_IPV4
+             ? "! -s 127.0.0.0/8 ! -d 127.0.0.0/8 -o lo -p tcp -m comment "
+               "--comment eastwest -j CT --notrack"
+             : "! -s ::1/128 ! -d ::1/128 -o lo -p tcp -m comment "
+               "--comment eastwest -j CT --notrack";
+}
+
+static size_t ew_untracked_count(struct ew_slice saved, enum ew_ip ip) {
+  struct ew_saved_iter it = {.rest = saved};
+  struct ew_saved_line l = {.is_rule = false};
+  size_t n = 0;
+  while (ew_saved_next(&it, &l)) {
+    n += l.is_rule && ew_slice_eq_str(it.table, "raw") &&
+         ew_slice_eq_str(l.chain, "OUTPUT") &&
+         ew_rule_same(l.rule, ew_slice_str(ew_untracked_rule(ip)));
+    l.is_rule = false;
+  }
+  return n;
+}
+
+static void ew_put_tracked_again(struct ew_buf *b, enum ew_ip ip, size_t n) {
+  for (; n > 0; n--)
+    ew_buf_printf(b, "-D OUTPUT %s\n", ew_untracked_rule(ip));
+}
+
+int ew_rules_untrack(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out) {
+  size_t n = ew_untracked_count(saved, ip);
+  if (!ew_has_room(out, saved))
+    return EW_EAGAIN;
+  if (n == 1)
+    return EW_OK;
+  ew_buf_append_str(out, "*raw\n");
+  ew_put_tracked_again(out, ip, n);
+  ew_buf_printf(out, "-I OUTPUT 1 %s\nCOMMIT\n", ew_untracked_rule(ip));
+  return EW_OK;
+}
+
 /* Writes |verb| for each chain of ours. Returns how many there are. */
 static size_t ew_put_each_chain(struct ew_buf *b, struct ew_slice saved,
                                 const char *verb) {
@@ -302,6 +342,15 @@ int ew_rules_remove(struct ew_slice saved, struct ew_buf *out) {
     ew_buf_append_str(out, "COMMIT\n");
   }
   ew_buf_fini(&chains);
+  /* |saved| is of one family, whose rule is none of the other. */
+  for (enum ew_ip ip = EW_IPV4; ip <= EW_IPV6; ip++) {
+    n = ew_untracked_count(saved, ip);
+    if (n == 0)
+      continue;
+    ew_buf_append_str(out, "*raw\n");
+    ew_put_tracked_again(out, ip, n);
+    ew_buf_append_str(out, "COMMIT\n");
+  }
   return EW_OK;
 }
 

@@ -68,6 +68,14 @@ const char *ew_ip_name(enum ew_ip ip);
 int ew_rules_install(const struct ew_rules *r, enum ew_ip ip,
                      struct ew_slice saved, struct ew_buf *out);
 
+/* The transaction after which connections within the pod, above all those of
+ * the sidecar to its app, are not tracked: nothing of them is ever translated,
+ * and so conntrack need not look up each packet and keep an entry for each
+ * connection. Nothing when |saved| has it. It is not part of what is checked: a
+ * kernel may be without the raw table, and redirection works without it.
+ * Returns EW_OK or EW_EAGAIN. */
+int ew_rules_untrack(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out);
+
 /* The transaction that removes all of ours that |saved| holds; nothing when
  * there is nothing. Returns EW_OK or EW_EAGAIN. */
 int ew_rules_remove(struct ew_slice saved, struct ew_buf *out);

@@ -172,6 +172,53 @@ static void test_remove(void **state) {
   ew_buf_fini(&out);
 }
 
+#define UNTRACKED                                              \
+  "! -s 127.0.0.0/8 ! -d 127.0.0.0/8 -o lo -p tcp -m comment " \
+  "--comment eastwest -j CT --notrack\n"
+#define UNTRACKED6                                     \
+  "! -s ::1/128 ! -d ::1/128 -o lo -p tcp -m comment " \
+  "--comment eastwest -j CT --notrack\n"
+#define RAW(rules) "*raw\n:OUTPUT ACCEPT [0:0]\n" rules END
+
+static void assert_untrack(enum ew_ip ip, const char *saved, const char *want) {
+  struct ew_buf out;
+  ew_buf_init(&out, EW_INIT_INPUT_MAX);
+  assert_int_equal(ew_rules_untrack(ip, ew_slice_str(saved), &out), EW_OK);
+  ew_buf_append(&out, ew_slice("", 1));
+  assert_string_equal(ew_buf_peek(&out).p, want);
+  ew_buf_fini(&out);
+}
+
+static void test_untrack(void **state) {
+  assert_untrack(EW_IPV4, "", "*raw\n-I OUTPUT 1 " UNTRACKED END);
+  assert_untrack(EW_IPV6, "", "*raw\n-I OUTPUT 1 " UNTRACKED6 END);
+  assert_untrack(EW_IPV4, RAW("-A OUTPUT -j CT --notrack\n"),
+                 "*raw\n-I OUTPUT 1 " UNTRACKED END);
+  /* In place, maybe with its options in another order. */
+  assert_untrack(EW_IPV4, RAW("-A OUTPUT " UNTRACKED), "");
+  assert_untrack(EW_IPV6, RAW("-A OUTPUT " UNTRACKED6), "");
+  assert_untrack(EW_IPV4,
+                 RAW("-A OUTPUT -p tcp -o lo ! -d 127.0.0.0/8 ! -s 127.0.0.0/8 "
+                     "-m comment --comment eastwest -j CT --notrack\n"),
+                 "");
+  /* Two runs at once. */
+  assert_untrack(EW_IPV4, RAW("-A OUTPUT " UNTRACKED "-A OUTPUT " UNTRACKED),
+                 "*raw\n-D OUTPUT " UNTRACKED "-D OUTPUT " UNTRACKED
+                 "-I OUTPUT 1 " UNTRACKED END);
+}
+
+static void test_remove_untracked(void **state) {
+  struct ew_buf out;
+  ew_buf_init(&out, EW_INIT_INPUT_MAX);
+  assert_int_equal(ew_rules_remove(ew_slice_str(RAW("-A OUTPUT -j OTHER\n"
+                                                    "-A OUTPUT " UNTRACKED6)),
+                                   &out),
+                   EW_OK);
+  ew_buf_append(&out, ew_slice("", 1));
+  assert_string_equal(ew_buf_peek(&out).p, "*raw\n-D OUTPUT " UNTRACKED6 END);
+  ew_buf_fini(&out);
+}
+
 static void test_no_room_writes_nothing(void **state) {
   struct ew_rules r = {15006, 15001, 2140};
   struct ew_buf out;
@@ -179,6 +226,7 @@ static void test_no_room_writes_nothing(void **state) {
   ew_buf_init(&out, EW_INIT_TEXT_MAX + 2 * saved.n - 1);
   assert_int_equal(ew_rules_install(&r, EW_IPV4, saved, &out), EW_EAGAIN);
   assert_int_equal(ew_rules_remove(saved, &out), EW_EAGAIN);
+  assert_int_equal(ew_rules_untrack(EW_IPV4, saved, &out), EW_EAGAIN);
   assert_int_equal(ew_buf_len(&out), 0);
 }
 
@@ -267,6 +315,7 @@ static void test_hostile_saved_text_is_survived(void **state) {
     ew_buf_init(&out, EW_INIT_INPUT_MAX);
     assert_int_equal(ew_rules_install(&r, EW_IPV4, saved, &out), EW_OK);
     assert_int_equal(ew_rules_remove(saved, &out), EW_OK);
+    assert_int_equal(ew_rules_untrack(EW_IPV4, saved, &out), EW_OK);
     assert_int_equal(ew_rules_check(&r, EW_IPV4, saved, &out), EW_ENOENT);
     assert_true(ew_rules_count(saved, &ours) <= 2);
     ew_buf_fini(&out);
@@ -292,6 +341,8 @@ int main(void) {
       cmocka_unit_test(test_jump_in_place_is_left),
       cmocka_unit_test(test_wrong_jumps_are_replaced),
       cmocka_unit_test(test_remove),
+      cmocka_unit_test(test_untrack),
+      cmocka_unit_test(test_remove_untracked),
       cmocka_unit_test(test_no_room_writes_nothing),
       cmocka_unit_test(test_own_text_is_bounded),
       cmocka_unit_test(test_check),
