@@ -47,6 +47,7 @@ struct ew_routes {
   size_t nodes_n, nodes_cap;
   struct ew_table children; /* (node, segment) -> node */
   uint32_t anywhere;        /* kinds, as in a node */
+  uint32_t kinds;           /* of all places */
   struct ew_match_key names[NAMES_MAX];
   size_t names_n;
   struct entry *entries; /* by key, then by match */
@@ -187,6 +188,7 @@ static struct entry make_entry(struct ew_routes *r, size_t m, struct place at,
     }
   }
   *at.kinds |= 1u << kind;
+  r->kinds |= 1u << kind;
   return (struct entry){key, (uint32_t)m};
 }
 
@@ -296,9 +298,10 @@ struct lookup {
 static void read_keys(struct lookup *l) {
   char buf[EW_HEAD_MAX];
   struct ew_slice value;
-  l->has = 1u << KIND_NONE | 1u << KIND_METHOD;
+  l->has = l->r->kinds & (1u << KIND_NONE | 1u << KIND_METHOD);
   l->digest[KIND_NONE] = 0;
-  l->digest[KIND_METHOD] = hash_slice(l->r, l->req->method);
+  if (l->has & 1u << KIND_METHOD)
+    l->digest[KIND_METHOD] = hash_slice(l->r, l->req->method);
   for (size_t i = 0; i < l->r->names_n; i++) {
     const struct ew_match_key *k = &l->r->names[i];
     bool found =
@@ -343,7 +346,8 @@ const struct ew_match *ew_routes_find(const struct ew_routes *r,
   uint32_t node = 0;
   read_keys(&l);
   /* Down as far as the trie knows the path; |path| is what is left. */
-  for (rest = path; next_segment(&rest, &segment); path = rest) {
+  for (rest = path; r->children.n > 0 && next_segment(&rest, &segment);
+       path = rest) {
     const uint32_t *child =
         ew_table_get(&r->children, child_key(r, node, segment));
     if (!child)
