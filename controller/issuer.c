@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "eastwest/base/bucket.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
 
@@ -44,8 +45,7 @@ struct ew_issuer {
   struct ew_authenticator *tokens;
   const char *trust_domain;
   uint32_t lifetime_s;
-  double bucket;
-  uint64_t filled_ms;
+  struct ew_bucket bucket;
   struct ew_series *counts[OUTCOMES];
 };
 
@@ -60,8 +60,6 @@ struct ew_issuer *ew_issuer_new(struct ew_loop *loop, struct ew_ca *ca,
   i->tokens = tokens;
   i->trust_domain = trust_domain;
   i->lifetime_s = lifetime_s;
-  i->bucket = BUCKET_MAX;
-  i->filled_ms = ew_loop_now_ms(loop);
   for (size_t k = 0; k < OUTCOMES; k++) {
     const struct ew_label label = {"outcome", outcomes[k].label};
     i->counts[k] = ew_series_ref(
@@ -72,19 +70,6 @@ struct ew_issuer *ew_issuer_new(struct ew_loop *loop, struct ew_ca *ca,
 }
 
 void ew_issuer_del(struct ew_issuer *i) { free(i); }
-
-static bool take_turn(struct ew_issuer *i) {
-  uint64_t now = ew_loop_now_ms(i->loop);
-
-  i->bucket += (double)(now - i->filled_ms) * BUCKET_PER_S / 1000;
-  if (i->bucket > BUCKET_MAX)
-    i->bucket = BUCKET_MAX;
-  i->filled_ms = now;
-  if (i->bucket < 1)
-    return false;
-  i->bucket -= 1;
-  return true;
-}
 
 static void answer(struct ew_issuer *i, struct ew_httpd_request *r,
                    enum outcome o, json_t *body) {
@@ -165,7 +150,8 @@ void ew_issuer_serve(struct ew_issuer *i, struct ew_httpd_request *r) {
   json_t *root;
   const char *token, *csr;
 
-  if (!take_turn(i)) {
+  if (!ew_bucket_take(&i->bucket, BUCKET_MAX, BUCKET_PER_S,
+                      ew_loop_now_ms(i->loop))) {
     refuse(i, r, BUSY, "too many requests: try again");
     return;
   }

@@ -191,7 +191,7 @@ static int ew_variant_clean(struct ew_firewall *f, struct ew_variant *v) {
   ew_buf_init(&input, EW_INIT_INPUT_MAX);
   for (int i = 0; i < EW_APPLY_TRIES; i++) {
     ew_clear(&input);
-    rc = ew_rules_remove(ew_buf_peek(&v->saved), &input);
+    rc = ew_rules_remove(f->ip, ew_buf_peek(&v->saved), &input);
     EW_BUG_ON(rc != EW_OK);
     if (ew_buf_len(&input) == 0)
       break;

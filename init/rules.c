@@ -60,9 +60,10 @@ static bool ew_saved_next(struct ew_saved_iter *it, struct ew_saved_line *l) {
   return false;
 }
 
-static bool ew_nat_next(struct ew_saved_iter *it, struct ew_saved_line *l) {
+static bool ew_table_next(struct ew_saved_iter *it, const char *table,
+                          struct ew_saved_line *l) {
   while (ew_saved_next(it, l))
-    if (ew_slice_eq_str(it->table, "nat"))
+    if (ew_slice_eq_str(it->table, table))
       return true;
   return false;
 }
@@ -219,7 +220,7 @@ static bool ew_jump_in_place(struct ew_slice saved, size_t jump) {
   struct ew_saved_iter it = {.rest = saved};
   struct ew_saved_line l = {.is_rule = false};
   size_t right = 0, all = 0;
-  while (ew_nat_next(&it, &l)) {
+  while (ew_table_next(&it, "nat", &l)) {
     if (l.is_rule &&
         ew_slice_eq_str(ew_rule_target(l.rule), ew_jumps[jump].to)) {
       all++;
@@ -236,7 +237,7 @@ static void ew_put_unjump(struct ew_buf *b, struct ew_slice saved,
                           const char *to) {
   struct ew_saved_iter it = {.rest = saved};
   struct ew_saved_line l = {.is_rule = false};
-  while (ew_nat_next(&it, &l)) {
+  while (ew_table_next(&it, "nat", &l)) {
     if (l.is_rule && !ew_is_ours(l.chain)) {
       struct ew_slice target = ew_rule_target(l.rule);
       if (to ? ew_slice_eq_str(target, to) : ew_is_ours(target))
@@ -286,9 +287,8 @@ static size_t ew_untracked_count(struct ew_slice saved, enum ew_ip ip) {
   struct ew_saved_iter it = {.rest = saved};
   struct ew_saved_line l = {.is_rule = false};
   size_t n = 0;
-  while (ew_saved_next(&it, &l)) {
-    n += l.is_rule && ew_slice_eq_str(it.table, "raw") &&
-         ew_slice_eq_str(l.chain, "OUTPUT") &&
+  while (ew_table_next(&it, "raw", &l)) {
+    n += l.is_rule && ew_slice_eq_str(l.chain, "OUTPUT") &&
          ew_rule_same(l.rule, ew_slice_str(ew_untracked_rule(ip)));
     l.is_rule = false;
   }
@@ -301,9 +301,9 @@ static void ew_put_tracked_again(struct ew_buf *b, enum ew_ip ip, size_t n) {
 }
 
 int ew_rules_untrack(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out) {
-  size_t n = ew_untracked_count(saved, ip);
   if (!ew_has_room(out, saved))
     return EW_EAGAIN;
+  size_t n = ew_untracked_count(saved, ip);
   if (n == 1)
     return EW_OK;
   ew_buf_append_str(out, "*raw\n");
@@ -318,7 +318,7 @@ static size_t ew_put_each_chain(struct ew_buf *b, struct ew_slice saved,
   struct ew_saved_iter it = {.rest = saved};
   struct ew_saved_line l = {.is_rule = false};
   size_t n = 0;
-  while (ew_nat_next(&it, &l)) {
+  while (ew_table_next(&it, "nat", &l)) {
     if (!l.is_rule && ew_is_ours(l.chain)) {
       ew_buf_printf(b, "%s %.*s\n", verb, EW_SLICE_FMT(l.chain));
       n++;
@@ -328,7 +328,7 @@ static size_t ew_put_each_chain(struct ew_buf *b, struct ew_slice saved,
   return n;
 }
 
-int ew_rules_remove(struct ew_slice saved, struct ew_buf *out) {
+int ew_rules_remove(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out) {
   struct ew_buf chains;
   if (!ew_has_room(out, saved))
     return EW_EAGAIN;
@@ -342,11 +342,8 @@ int ew_rules_remove(struct ew_slice saved, struct ew_buf *out) {
     ew_buf_append_str(out, "COMMIT\n");
   }
   ew_buf_fini(&chains);
-  /* |saved| is of one family, whose rule is none of the other. */
-  for (enum ew_ip ip = EW_IPV4; ip <= EW_IPV6; ip++) {
-    n = ew_untracked_count(saved, ip);
-    if (n == 0)
-      continue;
+  n = ew_untracked_count(saved, ip);
+  if (n) {
     ew_buf_append_str(out, "*raw\n");
     ew_put_tracked_again(out, ip, n);
     ew_buf_append_str(out, "COMMIT\n");
@@ -360,7 +357,7 @@ int ew_rules_remove(struct ew_slice saved, struct ew_buf *out) {
 static void ew_next_in_chain(struct ew_saved_iter *it, const char *chain,
                              struct ew_slice *rule) {
   struct ew_saved_line l = {.is_rule = false};
-  while (ew_nat_next(it, &l)) {
+  while (ew_table_next(it, "nat", &l)) {
     if (l.is_rule && ew_slice_eq_str(l.chain, chain)) {
       *rule = l.rule;
       return;

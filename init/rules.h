@@ -78,7 +78,7 @@ int ew_rules_untrack(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out);
 
 /* The transaction that removes all of ours that |saved| holds; nothing when
  * there is nothing. Returns EW_OK or EW_EAGAIN. */
-int ew_rules_remove(struct ew_slice saved, struct ew_buf *out);
+int ew_rules_remove(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out);
 
 /* Compares |saved| with what ew_rules_install makes. Returns EW_OK, or
  * EW_ENOENT with the first difference in one line in |why|. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "eastwest/base/alloc.h"
+#include "eastwest/base/bucket.h"
 #include "eastwest/base/err.h"
 #include "eastwest/base/log.h"
 #include "eastwest/kube/json.h"
@@ -31,7 +32,7 @@ struct ew_events {
   struct ew_series *results[RESULTS];
   struct place places[EW_EVENTS_OPEN_MAX];
   struct told told[EW_EVENTS_REMEMBERED];
-  uint64_t credit, credit_ms; /* Events that may be sent, and as of when */
+  struct ew_bucket credit; /* Events that may be sent */
 };
 
 /* FNV-1a. Who finds two with the same value hides one of his own Events. */
@@ -51,20 +52,6 @@ static uint64_t hash_of(const struct ew_subject *s, const char *reason,
   for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
     h = add_hash(h, parts[i]);
   return h;
-}
-
-static bool take_credit(struct ew_events *e) {
-  uint64_t now = ew_loop_now_ms(e->loop);
-  uint64_t more = (now - e->credit_ms) / 1000;
-
-  e->credit_ms += more * 1000;
-  e->credit += more;
-  if (e->credit > EW_EVENTS_BURST)
-    e->credit = EW_EVENTS_BURST;
-  if (e->credit == 0)
-    return false;
-  e->credit--;
-  return true;
 }
 
 static void on_done(void *arg, const struct ew_kube_answer *a) {
@@ -106,7 +93,10 @@ static json_t *body_of(const struct ew_subject *s, const char *reason,
 static struct place *take_place(struct ew_events *e) {
   for (size_t i = 0; i < EW_EVENTS_OPEN_MAX; i++)
     if (!e->places[i].request)
-      return take_credit(e) ? &e->places[i] : NULL;
+      return ew_bucket_take(&e->credit, EW_EVENTS_BURST, 1,
+                            ew_loop_now_ms(e->loop))
+                 ? &e->places[i]
+                 : NULL;
   return NULL;
 }
 
@@ -149,8 +139,6 @@ struct ew_events *ew_events_new(struct ew_kube *k, struct ew_loop *l,
 
   e->kube = k;
   e->loop = l;
-  e->credit = EW_EVENTS_BURST;
-  e->credit_ms = ew_loop_now_ms(l);
   for (size_t i = 0; i < EW_EVENTS_OPEN_MAX; i++)
     e->places[i].e = e;
   for (int i = 0; i < RESULTS; i++) {

@@ -65,7 +65,7 @@ struct ew_http_conn {
   bool http1;
   bool eof;     /* the peer's direction has ended */
   bool blocked; /* the transport takes nothing now */
-  bool wrote;   /* past |out| */
+  bool wrote;   /* in this round */
   bool in_head; /* HTTP/1: bytes came since the last hstream, none is open */
   bool idled;   /* the idle time has passed: draining */
 };
@@ -290,15 +290,11 @@ static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
     close_soon(c, (int)n);
     return 0;
   }
+  c->wrote |= n > 0;
   ew_buf_consume(&c->codec->out, (size_t)n < v[0].n ? (size_t)n : v[0].n);
   if (c->waiting == WAIT_GONE)
     wait_for(c, WAIT_NONE, 0);
   return (size_t)n;
-}
-
-/* False: nothing more goes out now. */
-static bool write_some(struct ew_http_conn *c) {
-  return write_both(c, ew_slice(NULL, 0)) > 0;
 }
 
 static size_t write_through(void *arg, struct ew_slice big) {
@@ -306,7 +302,6 @@ static size_t write_through(void *arg, struct ew_slice big) {
   size_t before = ew_buf_len(&c->codec->out);
   size_t n = c->phase <= FLUSHING ? write_both(c, big) : 0;
 
-  c->wrote |= n > 0;
   ew_http_conn_touch(c);
   return n > before ? n - before : 0;
 }
@@ -335,7 +330,8 @@ static void move(struct ew_http_conn *c) {
   for (int i = 0; i < ROUNDS_MAX && progress && c->phase <= FLUSHING; i++) {
     c->wrote = false;
     int err = ew_codec_pull(c->codec);
-    progress = write_some(c) || c->wrote;
+    write_both(c, ew_slice(NULL, 0));
+    progress = c->wrote;
     if (err != EW_OK)
       begin_close(c, err);
     if (c->phase == OPEN && ew_buf_len(&c->rest) > 0) {

@@ -3,14 +3,11 @@
 
 #include "eastwest/base/alloc.h"
 
-/* From here on a copy costs more than a system call. */
-#define DIRECT_MIN 16384
-
 size_t ew_codec_put_body(struct ew_codec *c, struct ew_slice bytes) {
   size_t n = 0;
 
   EW_BUG_ON(ew_buf_room(&c->out) < bytes.n);
-  if (bytes.n >= DIRECT_MIN && c->write_through)
+  if (bytes.n >= EW_DIRECT_MIN && c->write_through)
     n = c->write_through(c->write_through_arg, bytes);
   (void)ew_buf_append(&c->out, ew_slice(bytes.p + n, bytes.n - n));
   return n;

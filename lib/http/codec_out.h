@@ -4,6 +4,9 @@
 
 #include "eastwest/http/codec.h"
 
+/* From here on a copy costs more than a system call. */
+#define EW_DIRECT_MIN 16384
+
 /* Body bytes as what follows |out|: many go to the transport now, without a
  * copy; what it does not take, and few, into |out|, which must have room for
  * all of |bytes|. Returns how many bytes went to the transport. */

@@ -129,17 +129,16 @@ static size_t body_room(const struct ew_http1 *h, size_t want) {
 
 static void write_body(struct ew_http1 *h, bool chunked,
                        struct ew_slice bytes) {
-  char size[18];
+  char head[18];
   int err = EW_OK; /* EW_HTTP1_BODY_MAX is far below the maximum */
 
-  if (chunked)
-    err |= ew_buf_append(&h->c.out,
-                         ew_slice(size, (size_t)(put(put_hex(size, bytes.n),
-                                                     EW_SLICE_LIT("\r\n")) -
-                                                 size)));
+  if (chunked) {
+    char *end = put(put_hex(head, bytes.n), EW_SLICE_LIT("\r\n"));
+    err |= ew_buf_append(&h->c.out, ew_slice(head, (size_t)(end - head)));
+  }
   (void)ew_codec_put_body(&h->c, bytes);
   if (chunked)
-    err |= ew_buf_append(&h->c.out, EW_SLICE_LIT("\r\n"));
+    err |= ew_buf_append_str(&h->c.out, "\r\n");
   EW_BUG_ON(err != EW_OK);
 }
 

@@ -4,6 +4,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "eastwest/base/bucket.h"
 #include "eastwest/base/list.h"
 #include "eastwest/http/codec.h"
 
@@ -12,9 +13,6 @@
 /* The same where the peer is patient: with a frame's head and TLS around them
  * they are one segment for the kernel (EW_PIECE_SIZE). */
 #define EW_H2_PENDING_PIECE 64000
-/* From here on bytes that can leave at once are not copied before. A short body
- * waits for its end, which then needs no frame of its own. */
-#define EW_H2_DIRECT_MIN 16384
 /* A sender that was held up is woken when this little waits. */
 #define EW_H2_PENDING_LOW 32768
 /* |out| is filled up to about this. */
@@ -37,12 +35,6 @@
 #define EW_H2_INTERIM_MAX 32
 /* Streams a client opens before the server has named its limit. */
 #define EW_H2_FIRST_STREAMS 100
-
-/* A token bucket: what a peer may do of something. */
-struct ew_h2_bucket {
-  double left;
-  uint64_t at_ms;
-};
 
 struct ew_h2_stream {
   struct ew_hstream st;
@@ -72,7 +64,7 @@ struct ew_h2 {
   nghttp2_session *session;
   struct ew_list streams, blocked;
   struct ew_list gone; /* streams that ended while |sending| */
-  struct ew_h2_bucket resets, glitches;
+  struct ew_bucket resets, glitches;
   unsigned window_credit; /* WINDOW_UPDATEs that our DATA has earned the peer */
   unsigned depth;         /* inside feed or pull */
   bool sending;           /* inside a send of the user's */

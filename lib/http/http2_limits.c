@@ -22,23 +22,6 @@ static uint64_t coarse_ms(void) {
   return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* False: the peer has done it too often. */
-static bool bucket_take(struct ew_h2_bucket *b, double burst, double per_s) {
-  uint64_t now = coarse_ms();
-
-  if (b->at_ms == 0)
-    b->left = burst;
-  else
-    b->left += (double)(now - b->at_ms) * per_s / 1000;
-  if (b->left > burst)
-    b->left = burst;
-  b->at_ms = now;
-  if (b->left < 1)
-    return false;
-  b->left -= 1;
-  return true;
-}
-
 static void flood(struct ew_h2 *h, const char *why) {
   if (h->failed)
     return;
@@ -51,12 +34,13 @@ static void flood(struct ew_h2 *h, const char *why) {
 void ew_h2_count_reset(struct ew_h2 *h) {
   if (h->c.client)
     return;
-  if (!bucket_take(&h->resets, RESETS_BURST, RESETS_PER_S))
+  if (!ew_bucket_take(&h->resets, RESETS_BURST, RESETS_PER_S, coarse_ms()))
     flood(h, "too many resets");
 }
 
 void ew_h2_count_glitch(struct ew_h2 *h) {
-  if (!bucket_take(&h->glitches, GLITCHES_BURST, GLITCHES_PER_S))
+  if (!ew_bucket_take(&h->glitches, GLITCHES_BURST, GLITCHES_PER_S,
+                      coarse_ms()))
     flood(h, "too many control frames");
 }
 

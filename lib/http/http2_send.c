@@ -99,12 +99,7 @@ static int send_body(nghttp2_session *session, nghttp2_frame *f,
 void ew_h2_wake_writers(struct ew_h2 *h) {
   struct ew_list woken;
 
-  ew_list_init(&woken);
-  while (!ew_list_empty(&h->blocked)) {
-    struct ew_list *n = h->blocked.next;
-    ew_list_remove(n);
-    ew_list_push_back(&woken, n);
-  }
+  ew_list_take(&woken, &h->blocked);
   while (!ew_list_empty(&woken)) {
     struct ew_list *n = woken.next;
     struct ew_h2_stream *s = EW_CONTAINER(n, struct ew_h2_stream, blocked);
@@ -177,7 +172,8 @@ size_t ew_h2_send(struct ew_hstream *st, struct ew_slice bytes) {
 
   if (s->tx_end)
     return bytes.n;
-  if (bytes.n >= EW_H2_DIRECT_MIN && h->c.write_through && h->depth == 0 &&
+  /* A short body waits for its end, which then needs no frame of its own. */
+  if (bytes.n >= EW_DIRECT_MIN && h->c.write_through && h->depth == 0 &&
       ew_buf_len(&s->pending) == 0)
     n = send_directly(h, s, bytes);
   bool was_empty = ew_buf_len(&s->pending) == 0;

@@ -69,10 +69,8 @@ static void run_tasks(struct ew_loop *l) {
   }
   /* One round: what these tasks defer waits for the next one, behind the
    * sockets and timers that are ready by then. */
-  struct ew_list batch = l->tasks;
-  batch.next->prev = &batch;
-  batch.prev->next = &batch;
-  ew_list_init(&l->tasks);
+  struct ew_list batch;
+  ew_list_take(&batch, &l->tasks);
   while (!ew_list_empty(&batch)) {
     struct ew_task *t = EW_CONTAINER(batch.next, struct ew_task, node);
     ew_list_remove(&t->node);

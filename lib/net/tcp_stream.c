@@ -66,7 +66,7 @@ static ptrdiff_t tcp_read(struct ew_stream *s, char *p, size_t n) {
 }
 
 /* With one piece the kernel need not copy and check a list of them. */
-static ssize_t send_all(int fd, const struct msghdr *m) {
+static ssize_t send_pieces(int fd, const struct msghdr *m) {
   if (m->msg_iovlen == 1)
     return send(fd, m->msg_iov[0].iov_base, m->msg_iov[0].iov_len,
                 MSG_NOSIGNAL);
@@ -87,7 +87,7 @@ static ptrdiff_t tcp_write(struct ew_stream *s, const struct ew_slice *v,
       iov[m.msg_iovlen++] = (struct iovec){(void *)(uintptr_t)v[i].p, v[i].n};
   }
   do
-    r = send_all(t->fd, &m);
+    r = send_pieces(t->fd, &m);
   while (r < 0 && errno == EINTR);
   if (r < 0)
     t->ready &= ~EW_WRITE;

@@ -31,12 +31,7 @@ void ew_conns_drain(struct ew_conns *c) {
 
   /* A drain may end a connection at once, and others with it. */
   c->draining = true;
-  ew_list_init(&todo);
-  while (!ew_list_empty(&c->list)) {
-    struct ew_list *n = c->list.next;
-    ew_list_remove(n);
-    ew_list_push_back(&todo, n);
-  }
+  ew_list_take(&todo, &c->list);
   while (!ew_list_empty(&todo)) {
     struct ew_list *n = todo.next;
     ew_list_remove(n);

@@ -17,13 +17,7 @@ void ew_exchange_try_over(struct ew_exchange *x, enum ew_try_end end,
 }
 
 void ew_exchange_drop_up(struct ew_exchange *x, int err) {
-  ew_pool_cancel(&x->ticket);
-  if (x->up.st) {
-    struct ew_hstream *st = x->up.st;
-    x->up.st = NULL;
-    ew_hstream_reset(st, err);
-    ew_pool_touch(&x->up);
-  }
+  ew_pool_leave(&x->ticket, &x->up, err);
 }
 
 bool ew_exchange_again(struct ew_exchange *x, enum ew_try_end end, int status,

@@ -40,13 +40,7 @@ static void stop(struct ew_mirror *m, const char *result) {
   m->over = true;
   open_mirrors--;
   ew_timer_stop(&m->timer);
-  ew_pool_cancel(&m->ticket);
-  if (m->up.st) {
-    struct ew_hstream *st = m->up.st;
-    m->up.st = NULL;
-    ew_hstream_reset(st, EW_ECANCELED);
-    ew_pool_touch(&m->up);
-  }
+  ew_pool_leave(&m->ticket, &m->up, EW_ECANCELED);
   if (m->endpoint)
     ew_bal_cancel(m->endpoint);
   m->endpoint = NULL;

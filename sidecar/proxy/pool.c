@@ -124,12 +124,7 @@ static void fail_waiters(struct ew_pool *p, int err, const char *why) {
   struct ew_list failed;
 
   /* A ticket's callback may queue a ticket again: only those of now fail. */
-  ew_list_init(&failed);
-  while (!ew_list_empty(&p->waiting)) {
-    struct ew_list *n = p->waiting.next;
-    ew_list_remove(n);
-    ew_list_push_back(&failed, n);
-  }
+  ew_list_take(&failed, &p->waiting);
   while (!ew_list_empty(&failed)) {
     struct ew_pool_ticket *t =
         EW_CONTAINER(failed.next, struct ew_pool_ticket, node);
@@ -274,6 +269,18 @@ void ew_pool_cancel(struct ew_pool_ticket *t) {
     return;
   ew_list_remove(&t->node);
   t->pool->waiting_n--;
+}
+
+void ew_pool_leave(struct ew_pool_ticket *t, struct ew_pool_stream *ps,
+                   int err) {
+  struct ew_hstream *st = ps->st;
+
+  ew_pool_cancel(t);
+  if (!st)
+    return;
+  ps->st = NULL;
+  ew_hstream_reset(st, err);
+  ew_pool_touch(ps);
 }
 
 size_t ew_pool_conns(const struct ew_pool *p) {

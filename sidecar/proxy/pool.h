@@ -78,6 +78,9 @@ void ew_pool_cancel(struct ew_pool_ticket *t);
 void ew_pool_ticket_init(struct ew_pool_ticket *t,
                          void (*on_ready)(struct ew_pool_ticket *, int,
                                           const char *));
+/* Gives up waiting, and the stream if there is one: it is reset with |err|. */
+void ew_pool_leave(struct ew_pool_ticket *t, struct ew_pool_stream *ps,
+                   int err);
 /* After any send or consume on the stream. */
 static inline void ew_pool_touch(struct ew_pool_stream *ps) {
   ew_http_conn_touch(ps->conn);

@@ -63,6 +63,17 @@ def variant_env(tmp_path, variant):
                             for what in ("restore", "save")))
 
 
+def wrapped(folder, tool, script):
+    """|tool|-save as it is, and a |tool|-restore that does |script|, in which
+    $real is the true one; what the versions are it tells by that."""
+    folder.mkdir(exist_ok=True)
+    (folder / f"{tool}-save").symlink_to(shutil.which(f"{tool}-save"))
+    program = folder / f"{tool}-restore"
+    program.write_text(f"#!/bin/sh\nreal={shutil.which(program.name)}\n"
+                       f'[ "$1" = --version ] && exec $real "$@"\n{script}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
 def init(ns, *args, env=None):
     # By absolute paths: |env| may hide everything else.
     return subprocess.run(
@@ -184,16 +195,10 @@ def test_what_stays_in_the_pod_is_not_tracked(pair, tmp_path, variant):
 
 def test_a_kernel_without_the_raw_table_will_do(pod, tmp_path):
     d = tmp_path / "nat-only"
-    d.mkdir()
-    for f in ("iptables-nft", "ip6tables-nft"):
-        (d / (f + "-save")).symlink_to(shutil.which(f + "-save"))
-        w = d / (f + "-restore")
-        w.write_text('#!/bin/sh\n[ "$1" = --version ] && exec %s "$@"\n'
-                     'in=$(/usr/bin/cat)\n'
-                     'case $in in *raw*) echo no raw table >&2; exit 4;; '
-                     'esac\necho "$in" | %s "$@"\n'
-                     % ((shutil.which(f + "-restore"),) * 2))
-        w.chmod(w.stat().st_mode | stat.S_IXUSR)
+    for tool in ("iptables-nft", "ip6tables-nft"):
+        wrapped(d, tool, 'in=$(/usr/bin/cat)\ncase $in in *raw*) '
+                'echo no raw table >&2; exit 4;; esac\n'
+                'echo "$in" | $real "$@"')
     r = applied(pod, env=dict(os.environ, PATH=str(d)))
     told = [l for l in r.stderr.splitlines() if "stay in the table" in l]
     assert len(told) == 2 and "no raw table" in told[0]
@@ -213,15 +218,9 @@ def test_changed_options_replace_the_rules(pod):
 def test_dry_run_is_exactly_what_is_applied(pod, tmp_path):
     """The programs are wrapped so that their input is recorded."""
     d = tmp_path / "wrapped"
-    d.mkdir()
-    for n in ("iptables-nft", "ip6tables-nft"):
-        (d / (n + "-save")).symlink_to(shutil.which(n + "-save"))
-        w = d / (n + "-restore")
-        w.write_text('#!/bin/sh\n[ "$1" = --version ] && exec %s "$@"\n'
-                     '/usr/bin/tee -a %s/%s.in | %s "$@"\n'
-                     % (shutil.which(n + "-restore"), tmp_path, n,
-                        shutil.which(n + "-restore")))
-        w.chmod(w.stat().st_mode | stat.S_IXUSR)
+    for tool in ("iptables-nft", "ip6tables-nft"):
+        wrapped(d, tool,
+                f'/usr/bin/tee -a {tmp_path}/{tool}.in | $real "$@"')
     env = dict(os.environ, PATH=str(d))
     foreign(pod, "nft")
     pod.check("iptables-nft", "-t", "nat", "-N", "EASTWEST_OUTPUT")
@@ -435,17 +434,11 @@ def test_ipv6_that_cannot_be_redirected_fails_closed(pod, tmp_path):
 
 def test_variant_that_fails_gives_way_to_the_next(pod, tmp_path):
     d = tmp_path / "broken"
-    d.mkdir()
     for f in ("iptables", "ip6tables"):
+        wrapped(d, f + "-nft", "echo no such module >&2; exit 4")
         for what in ("restore", "save"):
             n = "%s-legacy-%s" % (f, what)
             (d / n).symlink_to(shutil.which(n))
-        (d / (f + "-nft-save")).symlink_to(shutil.which(f + "-nft-save"))
-        w = d / (f + "-nft-restore")
-        w.write_text('#!/bin/sh\n[ "$1" = --version ] && exec %s "$@"\n'
-                     'echo no such module >&2; exit 4\n'
-                     % shutil.which(f + "-nft-restore"))
-        w.chmod(w.stat().st_mode | stat.S_IXUSR)
     r = applied(pod, env=dict(os.environ, PATH=str(d)))
     assert "(legacy)" in r.stderr
     for n in ("iptables-legacy-restore", "ip6tables-legacy-restore"):
@@ -459,12 +452,7 @@ def test_variant_that_fails_gives_way_to_the_next(pod, tmp_path):
 def test_a_change_that_is_lost_is_noticed(pod, tmp_path):
     """A restore that succeeds and does nothing must not pass."""
     d = tmp_path / "lying"
-    d.mkdir()
-    (d / "iptables-nft-save").symlink_to(shutil.which("iptables-nft-save"))
-    w = d / "iptables-nft-restore"
-    w.write_text('#!/bin/sh\n[ "$1" = --version ] && '
-                 'echo "v1.8.9 (nf_tables)"\nexit 0\n')
-    w.chmod(w.stat().st_mode | stat.S_IXUSR)
+    wrapped(d, "iptables-nft", "exit 0")
     r = init(pod, env=dict(os.environ, PATH=str(d)))
     assert r.returncode == 1
     assert "chain EASTWEST_INBOUND, rule 1:" in last_line(r)

@@ -40,6 +40,13 @@ static inline void ew_list_remove(struct ew_list *n) {
   ew_list_init(n);
 }
 
+/* |to| becomes what |from| was; |from| is empty then. |to| need not have been
+ * initialised. */
+static inline void ew_list_take(struct ew_list *to, struct ew_list *from) {
+  ew_list_push_back(from, to);
+  ew_list_remove(from);
+}
+
 /* |it| and |tmp| are struct ew_list *; the body may remove |it|, and only
  * |it|. Where a body can remove other nodes too, pop from the front. */
 #define EW_LIST_EACH(it, tmp, l)                          \

@@ -28,15 +28,16 @@ uint64_t ew_loop_now_ms(const struct ew_loop *l);
 /* Monotonic time now, in microseconds, read from the clock. */
 uint64_t ew_clock_us(void);
 
-/* A scratch area of EW_SCRATCH_SIZE bytes shared by everybody on the loop,
- * valid within one callback, until the next call that may use it too. It takes
- * a piece and the framing around it. */
-#define EW_SCRATCH_SIZE 64512
 /* Bodies are best moved in pieces of this: with a frame's head and four TLS
  * records around it a piece still fits one segment of the kernel's segmentation
  * offload (64 KiB with its headers, in whole packets of 1428 bytes), so it
  * crosses the network's layers once. */
 #define EW_PIECE_SIZE 64000
+
+/* A scratch area of EW_SCRATCH_SIZE bytes shared by everybody on the loop,
+ * valid within one callback, until the next call that may use it too. It takes
+ * a piece and the framing around it. */
+#define EW_SCRATCH_SIZE 64512
 char *ew_loop_scratch(struct ew_loop *l);
 
 /* Work for the end of this loop turn, after all callbacks that were ready:

@@ -63,10 +63,29 @@ static void test_body_may_remove_its_node(void **state) {
   assert_true(ew_list_empty(&l));
 }
 
+static void test_take(void **state) {
+  struct ew_list from, to;
+  struct item a = {1}, b = {2};
+  ew_list_init(&from);
+  ew_list_take(&to, &from);
+  assert_true(ew_list_empty(&to));
+  assert_true(ew_list_empty(&from));
+  ew_list_push_back(&from, &a.node);
+  ew_list_push_back(&from, &b.node);
+  ew_list_take(&to, &from);
+  assert_true(ew_list_empty(&from));
+  assert_int_equal(read_out(&to), 12);
+  ew_list_remove(&a.node);
+  ew_list_push_back(&from, &a.node);
+  assert_int_equal(read_out(&to), 2);
+  assert_int_equal(read_out(&from), 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_order),
       cmocka_unit_test(test_remove_twice_is_harmless),
+      cmocka_unit_test(test_take),
       cmocka_unit_test(test_body_may_remove_its_node),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

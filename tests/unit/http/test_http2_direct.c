@@ -74,20 +74,28 @@ static void begin_response(struct wire *w, size_t k) {
   ew_message_del(m);
 }
 
-/* Requests 1 to |n|, each with its response begun. */
-static void wire_serve(struct wire *w, size_t n) {
+/* One request, with its response begun. */
+static void wire_serve(struct wire *w) {
   wire_init(w, false);
-  for (uint32_t k = 0; k < n; k++)
-    h2_head(&w->p, 1 + 2 * k, END, GET_LINES);
+  h2_head(&w->p, 1, END, GET_LINES);
   assert_true(h2_feed(&w->p) > 0);
-  for (size_t k = 1; k <= n; k++)
-    begin_response(w, k);
+  begin_response(w, 1);
   h2_forget(&w->p);
+}
+
+/* The same where the peer, whose windows begin with |window|, is patient. */
+static void wire_serve_patient(struct wire *w, uint32_t window) {
+  wire_init(w, false);
+  ew_http2_set_patient(w->p.c);
+  h2_setting(&w->p, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window);
+  h2_head(&w->p, 1, END, GET_LINES);
+  assert_true(h2_feed_only(&w->p) > 0);
+  begin_response(w, 1);
 }
 
 static void test_leaves_at_once(void **state) {
   struct wire w;
-  wire_serve(&w, 1);
+  wire_serve(&w);
   assert_int_equal(send_zeros(&w, 1, 60000), 60000);
   assert_true(wire_read(&w) >= 3 * 16384);
   assert_int_equal(w.p.data_bytes, 60000);
@@ -102,7 +110,7 @@ static void test_leaves_at_once(void **state) {
 
 static void test_short_bodies_wait(void **state) {
   struct wire w;
-  wire_serve(&w, 1);
+  wire_serve(&w);
   assert_int_equal(send_zeros(&w, 1, 1000), 1000);
   assert_int_equal(wire_read(&w), 0);
   ew_hstream_send_end(w.p.st[1], NULL);
@@ -115,7 +123,7 @@ static void test_short_bodies_wait(void **state) {
 static void test_transport_stops(void **state) {
   for (size_t room = 0; room < 70000; room += 1009) {
     struct wire w;
-    wire_serve(&w, 1);
+    wire_serve(&w);
     w.room = room;
     assert_int_equal(send_zeros(&w, 1, 60000), 60000);
     assert_true(ew_buf_len(&w.p.c->out) <= EW_CODEC_OUT_MAX);
@@ -131,7 +139,7 @@ static void test_transport_stops(void **state) {
  */
 static void test_window_ends(void **state) {
   struct wire w;
-  wire_serve(&w, 1);
+  wire_serve(&w);
   assert_int_equal(send_zeros(&w, 1, 100000), 100000);
   wire_read(&w);
   assert_int_equal(w.p.data_bytes, 65535);
@@ -150,7 +158,7 @@ static void test_ends_within_a_send(void **state) {
   for (int i = 0; i < 5; i++) {
     struct wire w;
     struct ew_message *m = ew_message_new();
-    wire_serve(&w, 1);
+    wire_serve(&w);
     h2_head(&w.p, 3, END, GET_LINES);
     assert_true(h2_feed_only(&w.p) > 0);
     h2_forget(&w.p);
@@ -189,11 +197,7 @@ static void test_ends_within_a_send(void **state) {
 static void test_no_splinters(void **state) {
   for (int i = 0; i < 3; i++) {
     struct wire w;
-    wire_init(&w, false);
-    ew_http2_set_patient(w.p.c);
-    h2_head(&w.p, 1, END, GET_LINES);
-    assert_true(h2_feed_only(&w.p) > 0);
-    begin_response(&w, 1);
+    wire_serve_patient(&w, 65535);
     assert_int_equal(send_zeros(&w, 1, 60000), 60000);
     assert_int_equal(send_zeros(&w, 1, 30000), 30000);
     ew_hstream_send_end(w.p.st[1], NULL);
@@ -223,11 +227,7 @@ static void test_no_splinters(void **state) {
 /* The last bytes, however few, and what fits the window, are no splinter. */
 static void test_the_end_is_no_splinter(void **state) {
   struct wire w;
-  wire_init(&w, false);
-  ew_http2_set_patient(w.p.c);
-  h2_head(&w.p, 1, END, GET_LINES);
-  assert_true(h2_feed_only(&w.p) > 0);
-  begin_response(&w, 1);
+  wire_serve_patient(&w, 65535);
   assert_int_equal(send_zeros(&w, 1, 60000), 60000);
   assert_int_equal(send_zeros(&w, 1, 5000), 5000);
   pull_all(&w);
@@ -241,19 +241,14 @@ static void test_the_end_is_no_splinter(void **state) {
 /* A peer with small windows would wait for ever; so may an app. */
 static void test_impatient(void **state) {
   struct wire w;
-  wire_init(&w, false);
-  ew_http2_set_patient(w.p.c);
-  h2_setting(&w.p, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 20000);
-  h2_head(&w.p, 1, END, GET_LINES);
-  assert_true(h2_feed_only(&w.p) > 0);
-  begin_response(&w, 1);
+  wire_serve_patient(&w, 20000);
   assert_int_equal(send_zeros(&w, 1, 19000), 19000);
   assert_int_equal(send_zeros(&w, 1, 19000), 19000);
   pull_all(&w);
   assert_int_equal(w.p.data_bytes, 20000);
   wire_fini(&w);
 
-  wire_serve(&w, 1);
+  wire_serve(&w);
   assert_int_equal(send_zeros(&w, 1, 60000), 60000);
   assert_int_equal(send_zeros(&w, 1, 30000), 30000);
   pull_all(&w);

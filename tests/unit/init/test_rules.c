@@ -157,7 +157,7 @@ static void test_remove(void **state) {
   const char *saved = SAVED("-A PREROUTING -p tcp -j EASTWEST_INBOUND\n"
                             "-A PREROUTING -j OTHER\n"
                             "-A OTHER -j EASTWEST_OLD\n");
-  assert_int_equal(ew_rules_remove(ew_slice_str(saved), &out), EW_OK);
+  assert_int_equal(ew_rules_remove(EW_IPV4, ew_slice_str(saved), &out), EW_OK);
   ew_buf_append(&out, ew_slice("", 1));
   assert_string_equal(ew_buf_peek(&out).p,
                       "*nat\n-D PREROUTING -p tcp -j EASTWEST_INBOUND\n"
@@ -167,7 +167,7 @@ static void test_remove(void **state) {
                       "-X EASTWEST_OUTPUT\n-X EASTWEST_OLD\nCOMMIT\n");
   ew_buf_consume(&out, ew_buf_len(&out));
   saved = "*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j OTHER\nCOMMIT\n";
-  assert_int_equal(ew_rules_remove(ew_slice_str(saved), &out), EW_OK);
+  assert_int_equal(ew_rules_remove(EW_IPV4, ew_slice_str(saved), &out), EW_OK);
   assert_int_equal(ew_buf_len(&out), 0);
   ew_buf_fini(&out);
 }
@@ -210,7 +210,8 @@ static void test_untrack(void **state) {
 static void test_remove_untracked(void **state) {
   struct ew_buf out;
   ew_buf_init(&out, EW_INIT_INPUT_MAX);
-  assert_int_equal(ew_rules_remove(ew_slice_str(RAW("-A OUTPUT -j OTHER\n"
+  assert_int_equal(ew_rules_remove(EW_IPV6,
+                                   ew_slice_str(RAW("-A OUTPUT -j OTHER\n"
                                                     "-A OUTPUT " UNTRACKED6)),
                                    &out),
                    EW_OK);
@@ -225,7 +226,7 @@ static void test_no_room_writes_nothing(void **state) {
   struct ew_slice saved = EW_SLICE_LIT(SAVED(""));
   ew_buf_init(&out, EW_INIT_TEXT_MAX + 2 * saved.n - 1);
   assert_int_equal(ew_rules_install(&r, EW_IPV4, saved, &out), EW_EAGAIN);
-  assert_int_equal(ew_rules_remove(saved, &out), EW_EAGAIN);
+  assert_int_equal(ew_rules_remove(EW_IPV4, saved, &out), EW_EAGAIN);
   assert_int_equal(ew_rules_untrack(EW_IPV4, saved, &out), EW_EAGAIN);
   assert_int_equal(ew_buf_len(&out), 0);
 }
@@ -314,7 +315,7 @@ static void test_hostile_saved_text_is_survived(void **state) {
     size_t ours;
     ew_buf_init(&out, EW_INIT_INPUT_MAX);
     assert_int_equal(ew_rules_install(&r, EW_IPV4, saved, &out), EW_OK);
-    assert_int_equal(ew_rules_remove(saved, &out), EW_OK);
+    assert_int_equal(ew_rules_remove(EW_IPV4, saved, &out), EW_OK);
     assert_int_equal(ew_rules_untrack(EW_IPV4, saved, &out), EW_OK);
     assert_int_equal(ew_rules_check(&r, EW_IPV4, saved, &out), EW_ENOENT);
     assert_true(ew_rules_count(saved, &ours) <= 2);
