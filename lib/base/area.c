@@ -40,6 +40,8 @@ void *ew_area_take(struct ew_area *a) {
     at = a->used++;
   else
     return NULL;
+  if (a->warm_n > 0)
+    a->warm_n--;
   return a->base + at * a->slot;
 }
 
@@ -48,9 +50,10 @@ bool ew_area_has(const struct ew_area *a, const void *p) {
 }
 
 void ew_area_give(struct ew_area *a, void *p) {
-  size_t at = (size_t)((char *)p - a->base) / a->slot;
-
-  if (a->free_n >= a->warm)
-    (void)madvise(p, a->slot, MADV_DONTNEED);
-  a->free[a->free_n++] = (uint32_t)at;
+  a->free[a->free_n++] = (uint32_t)((size_t)((char *)p - a->base) / a->slot);
+  if (a->warm_n < a->warm)
+    a->warm_n++;
+  else
+    (void)madvise(a->base + a->free[a->free_n - 1 - a->warm] * a->slot, a->slot,
+                  MADV_DONTNEED);
 }

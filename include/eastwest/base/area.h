@@ -9,14 +9,16 @@
 /* Large buffers of one size outside the heap. There they would leave holes
  * between small things that live longer, or keep all their pages while a few
  * bytes are used. Here a page is taken when it is first touched, and given back
- * when its slot has been free and cold. Not thread safe. */
+ * when its slot is free and enough that were freed later keep theirs. Not
+ * thread safe. */
 struct ew_area {
   char *base;      /* private; NULL: every take fails */
   size_t slot;     /* private: bytes of one, whole pages */
   unsigned slots;  /* private */
   unsigned used;   /* private: slots that were ever taken */
   unsigned free_n; /* private */
-  unsigned warm;   /* private: free slots that keep their pages */
+  unsigned warm;   /* private: most free slots that keep their pages */
+  unsigned warm_n; /* private: how many do now */
   uint32_t *free;  /* private: a stack, the last one freed is the warmest */
 };
 

@@ -45,13 +45,53 @@ static void test_cold_slots_give_their_pages_back(void **state) {
   memset(second, 1, SLOT);
   ew_area_give(&a, first);
   ew_area_give(&a, second);
-  /* The last one given is taken first, and lost its contents. */
+  /* The last one given is taken first, and kept its contents. */
   assert_ptr_equal(ew_area_take(&a), second);
-  assert_int_equal(second[0], 0);
+  assert_int_equal(second[0], 1);
   assert_ptr_equal(ew_area_take(&a), first);
-  assert_int_equal(first[0], 1);
+  assert_int_equal(first[0], 0);
   ew_area_give(&a, first);
   ew_area_give(&a, second);
+  ew_area_fini(&a);
+}
+
+/* After many were free at once, the one in use must not lose its pages each
+ * time it comes back. */
+static void test_stays_warm_after_a_peak(void **state) {
+  struct ew_area a;
+  char *p[8];
+
+  (void)state;
+  ew_area_init(&a, SLOT, 8, 2);
+  for (int i = 0; i < 8; i++) {
+    p[i] = ew_area_take(&a);
+    memset(p[i], 1, SLOT);
+  }
+  for (int i = 0; i < 8; i++)
+    ew_area_give(&a, p[i]);
+  for (int i = 0; i < 4; i++) {
+    p[0] = ew_area_take(&a);
+    p[1] = ew_area_take(&a);
+    assert_int_equal(p[0][SLOT - 1], 1);
+    assert_int_equal(p[1][SLOT - 1], 1);
+    ew_area_give(&a, p[0]);
+    ew_area_give(&a, p[1]);
+  }
+  /* A third one was cold, and those freed last are warm afterwards. */
+  for (int i = 0; i < 3; i++)
+    p[i] = ew_area_take(&a);
+  assert_int_equal(p[2][0], 0);
+  memset(p[2], 2, SLOT);
+  for (int i = 0; i < 3; i++)
+    ew_area_give(&a, p[i]);
+  assert_ptr_equal(ew_area_take(&a), p[2]);
+  assert_int_equal(p[2][0], 2);
+  assert_ptr_equal(ew_area_take(&a), p[1]);
+  assert_int_equal(p[1][0], 1);
+  assert_ptr_equal(ew_area_take(&a), p[0]);
+  assert_int_equal(p[0][0], 0);
+  for (int i = 0; i < 3; i++)
+    ew_area_give(&a, p[i]);
   ew_area_fini(&a);
 }
 
@@ -87,6 +127,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_takes_until_full),
       cmocka_unit_test(test_cold_slots_give_their_pages_back),
+      cmocka_unit_test(test_stays_warm_after_a_peak),
       cmocka_unit_test(test_what_is_not_of_it),
       cmocka_unit_test(test_refused_by_the_kernel),
   };
