@@ -118,16 +118,15 @@ static void begin_close(struct ew_http_conn *c, int err) {
 
 /* ---- timers ---- */
 
-/* An hstream that came and went within one turn has ended the idle time. */
+/* An hstream that came and went within one turn has ended the idle time. A
+ * timer that nobody waits for is left to run out: it will be put off before. */
 static void wait_for(struct ew_http_conn *c, enum wait what, unsigned ms) {
   if (c->waiting == what &&
       (what != WAIT_IDLE || c->waiting_served == c->codec->served))
     return;
   c->waiting = what;
   c->waiting_served = c->codec->served;
-  if (what == WAIT_NONE)
-    ew_timer_stop(&c->timer);
-  else
+  if (what != WAIT_NONE)
     ew_timer_start(&c->timer, ms);
 }
 

@@ -150,6 +150,16 @@ static void heap_remove(struct ew_loop *l, struct ew_timer *t) {
     heap_down(l, pos, last);
 }
 
+static void heap_add(struct ew_loop *l, struct ew_timer *t) {
+  struct heap_entry e = {t->due_ms, l->seq++, t};
+
+  if (l->heap_n + 1 >= l->heap_cap) {
+    l->heap_cap = l->heap_cap > 0 ? l->heap_cap * 2 : 16;
+    l->heap = ew_realloc(l->heap, l->heap_cap * sizeof(*l->heap));
+  }
+  heap_up(l, ++l->heap_n, e);
+}
+
 static void timer_cb(uv_timer_t *h);
 
 static void arm(struct ew_loop *l) {
@@ -174,7 +184,10 @@ static void timer_cb(uv_timer_t *h) {
   while (l->heap_n > 0 && l->heap[1].due <= now) {
     struct ew_timer *t = l->heap[1].timer;
     heap_remove(l, t);
-    t->fire(t);
+    if (t->due_ms > now)
+      heap_add(l, t);
+    else
+      t->fire(t);
   }
   arm(l);
 }
@@ -188,15 +201,14 @@ void ew_timer_start(struct ew_timer *t, uint64_t ms) {
   struct ew_loop *l = t->loop;
   uint64_t now = uv_now(&l->uv);
   uint64_t due = now + (ms > 0 ? ms : 1);
-  struct heap_entry e = {due < now ? UINT64_MAX - 1 : due, l->seq++, t};
+
+  t->due_ms = due < now ? UINT64_MAX - 1 : due;
+  /* Put off, as idle times are by each request: moved when it comes up. */
+  if (t->pos != 0 && t->due_ms >= l->heap[t->pos].due)
+    return;
   if (t->pos != 0)
     heap_remove(l, t);
-  if (l->heap_n + 1 >= l->heap_cap) {
-    l->heap_cap = l->heap_cap > 0 ? l->heap_cap * 2 : 16;
-    l->heap = ew_realloc(l->heap, l->heap_cap * sizeof(*l->heap));
-  }
-  t->due_ms = e.due;
-  heap_up(l, ++l->heap_n, e);
+  heap_add(l, t);
   arm(l);
 }
 

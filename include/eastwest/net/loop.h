@@ -60,7 +60,7 @@ void ew_loop_hurry(struct ew_loop *l);
  * are kept in the loop's own heap behind one kernel timer; there is nothing to
  * close: an inactive timer may be freed with its owner. */
 struct ew_timer {
-  uint64_t due_ms; /* private */
+  uint64_t due_ms; /* private: its place in the heap may be an earlier one's */
   size_t pos;      /* private: place in the heap, 0 = inactive */
   struct ew_loop *loop;
   void (*fire)(struct ew_timer *t);
