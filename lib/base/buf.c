@@ -16,6 +16,8 @@ void ew_buf_init(struct ew_buf *b, size_t max) {
 }
 
 void ew_buf_fini(struct ew_buf *b) {
+  if (!b->p)
+    return;
   ew_chunk_give(b->p, b->cap);
   ew_buf_init(b, b->max);
 }

@@ -196,11 +196,6 @@ int ew_message_gate(struct ew_message *m, const char **why) {
   int status = size_check(m, why);
   if (status != EW_OK)
     return status;
-  for (size_t i = 0; i < m->headers.n; i++) {
-    const struct ew_field *f = &m->headers.v[i];
-    if (!ew_is_token(f->name) || !ew_is_field_value(f->value))
-      return bad(why, "malformed header field");
-  }
   if (m->status == 0)
     return request_check(m, why);
   if (m->status < 100 || m->status > 599)

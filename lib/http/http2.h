@@ -63,7 +63,8 @@ struct ew_h2 {
   struct ew_codec c;
   nghttp2_session *session;
   struct ew_list streams, blocked;
-  struct ew_list gone; /* streams that ended while |sending| */
+  struct ew_list gone;         /* streams that ended while |sending| */
+  struct ew_h2_stream *recent; /* the last one looked up, or NULL */
   struct ew_bucket resets, glitches;
   unsigned window_credit; /* WINDOW_UPDATEs that our DATA has earned the peer */
   unsigned depth;         /* inside feed or pull */

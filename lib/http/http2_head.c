@@ -32,21 +32,22 @@ static void join_cookies(struct ew_message *m) {
   (void)ew_message_set(m, name, ew_slice(joined, at));
 }
 
+#define IS(text) ew_slice_eq(name, EW_SLICE_LIT(text))
+
 static void add_pseudo(struct ew_message *m, struct ew_slice name,
                        struct ew_slice value) {
   struct ew_slice v = ew_message_dup_slice(m, value);
   uint64_t status;
 
-  if (ew_slice_eq_str(name, ":method"))
+  if (IS(":method"))
     m->method = v;
-  else if (ew_slice_eq_str(name, ":scheme"))
+  else if (IS(":scheme"))
     m->scheme = v;
-  else if (ew_slice_eq_str(name, ":authority"))
+  else if (IS(":authority"))
     m->authority = v;
-  else if (ew_slice_eq_str(name, ":path"))
+  else if (IS(":path"))
     m->path = v;
-  else if (ew_slice_eq_str(name, ":status") &&
-           ew_slice_u64(value, 999, &status) == EW_OK)
+  else if (IS(":status") && ew_slice_u64(value, 999, &status) == EW_OK)
     m->status = (int)status;
 }
 
@@ -57,26 +58,28 @@ static bool add_own(struct ew_h2_stream *s, struct ew_slice name,
   bool head = !s->final;
   uint64_t length;
 
-  if (ew_slice_eq_str(name, "host")) {
+  if (IS("host")) {
     if (!head || s->st.codec->client)
       return true;
     if (m->authority.n == 0)
       m->authority = ew_message_dup_slice(m, value);
     else if (!ew_slice_caseeq(m->authority, value))
       s->fault = "host differs from authority";
-  } else if (ew_slice_eq_str(name, "content-length")) {
+  } else if (IS("content-length")) {
     if (head && ew_slice_u64(value, UINT64_MAX >> 1, &length) == EW_OK) {
       m->body = EW_BODY_LENGTH;
       m->content_length = length;
     }
-  } else if (ew_slice_eq_str(name, "te")) {
+  } else if (IS("te")) {
     if (head && !s->st.codec->client)
       (void)ew_message_set(m, name, EW_SLICE_LIT("trailers"));
   } else {
-    return ew_slice_eq_str(name, "http2-settings");
+    return IS("http2-settings");
   }
   return true;
 }
+
+#undef IS
 
 void ew_h2_head_add(struct ew_h2_stream *s, struct ew_slice name,
                     struct ew_slice value) {

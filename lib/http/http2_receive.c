@@ -36,6 +36,10 @@ struct ew_h2_stream *ew_h2_stream_new(struct ew_h2 *h, int32_t id) {
 }
 
 void ew_h2_stream_free(struct ew_h2_stream *s) {
+  struct ew_h2 *h = ew_h2_of(s->st.codec);
+
+  if (h->recent == s)
+    h->recent = NULL;
   ew_list_remove(&s->node);
   ew_list_remove(&s->blocked);
   ew_message_del(s->msg);
@@ -100,20 +104,24 @@ static int close_reason(const struct ew_h2_stream *s, uint32_t code) {
   return s->final ? EW_ERESET : EW_EREFUSED;
 }
 
-static struct ew_h2_stream *stream_of(nghttp2_session *session, int32_t id) {
-  return nghttp2_session_get_stream_user_data(session, id);
+/* Several callbacks in a row are about the same stream. */
+static struct ew_h2_stream *stream_of(struct ew_h2 *h, int32_t id) {
+  if (!h->recent || h->recent->id != id)
+    h->recent = nghttp2_session_get_stream_user_data(h->session, id);
+  return h->recent;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
                            void *arg) {
   struct ew_h2 *h = arg;
-  struct ew_h2_stream *s = stream_of(session, id);
+  struct ew_h2_stream *s = stream_of(h, id);
 
   if (!s)
     return 0;
   if (s->gone_err == EW_OK)
     s->gone_err = close_reason(s, code);
   s->gone = true;
+  h->recent = NULL;
   ew_list_remove(&s->node);
   ew_list_push_back(&h->gone, &s->node);
   if (!h->sending)
@@ -126,7 +134,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code,
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *f,
                             void *arg) {
   struct ew_h2 *h = arg;
-  struct ew_h2_stream *s = stream_of(session, f->hd.stream_id);
+  struct ew_h2_stream *s = stream_of(h, f->hd.stream_id);
 
   if (f->hd.type != NGHTTP2_HEADERS)
     return 0;
@@ -156,10 +164,10 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *f,
 static int on_header(nghttp2_session *session, const nghttp2_frame *f,
                      const uint8_t *name, size_t name_n, const uint8_t *value,
                      size_t value_n, uint8_t flags, void *arg) {
-  struct ew_h2_stream *s = stream_of(session, f->hd.stream_id);
+  struct ew_h2_stream *s = stream_of(arg, f->hd.stream_id);
 
+  (void)session;
   (void)flags;
-  (void)arg;
   if (s && s->msg)
     ew_h2_head_add(s, ew_slice((const char *)name, name_n),
                    ew_slice((const char *)value, value_n));
@@ -297,7 +305,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f,
                          void *arg) {
   struct ew_h2 *h = arg;
   struct ew_h2_stream *s =
-      f->hd.stream_id > 0 ? stream_of(session, f->hd.stream_id) : NULL;
+      f->hd.stream_id > 0 ? stream_of(h, f->hd.stream_id) : NULL;
 
   switch (f->hd.type) {
   case NGHTTP2_HEADERS:
@@ -341,7 +349,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *f,
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id,
                          const uint8_t *data, size_t n, void *arg) {
   struct ew_h2 *h = arg;
-  struct ew_h2_stream *s = stream_of(session, id);
+  struct ew_h2_stream *s = stream_of(h, id);
 
   (void)flags;
   /* Only streams hold a sender back: one that stalls must not stop others. */
@@ -379,7 +387,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f,
                          void *arg) {
   struct ew_h2 *h = arg;
   struct ew_h2_stream *s =
-      f->hd.stream_id > 0 ? stream_of(session, f->hd.stream_id) : NULL;
+      f->hd.stream_id > 0 ? stream_of(h, f->hd.stream_id) : NULL;
 
   switch (f->hd.type) {
   case NGHTTP2_RST_STREAM:
@@ -406,18 +414,19 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *f,
 /* A head of ours that is too large: only a user's own could be. */
 static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *f,
                              int err, void *arg) {
+  struct ew_h2 *h = arg;
   struct ew_h2_stream *s;
 
   if (f->hd.type != NGHTTP2_HEADERS || err != NGHTTP2_ERR_FRAME_SIZE_ERROR)
     return 0;
-  s = stream_of(session, f->hd.stream_id);
+  s = stream_of(h, f->hd.stream_id);
   nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, f->hd.stream_id,
                             NGHTTP2_INTERNAL_ERROR);
   if (!s)
     return 0;
   s->gone_err = EW_ELIMIT;
-  if (!((struct ew_h2 *)arg)->sending)
-    tell_closed(arg, s, EW_ELIMIT);
+  if (!h->sending)
+    tell_closed(h, s, EW_ELIMIT);
   return 0;
 }
 

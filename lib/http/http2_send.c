@@ -113,7 +113,8 @@ void ew_h2_wake_writers(struct ew_h2 *h) {
 
 int ew_h2_fill_out(struct ew_h2 *h) {
   h->passed = 0;
-  while (ew_buf_len(&h->c.out) + h->passed < EW_H2_OUT_MARK) {
+  while (ew_buf_len(&h->c.out) + h->passed < EW_H2_OUT_MARK &&
+         nghttp2_session_want_write(h->session)) {
     const uint8_t *p;
     ssize_t n = nghttp2_session_mem_send(h->session, &p);
     if (n < 0)

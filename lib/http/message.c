@@ -106,9 +106,13 @@ int ew_message_set(struct ew_message *m, struct ew_slice name,
 size_t ew_message_remove(struct ew_message *m, struct ew_slice name) {
   struct ew_headers *h = &m->headers;
   size_t n = 0;
-  for (size_t i = 0; i < h->n; i++)
-    if (!ew_slice_caseeq(h->v[i].name, name))
-      h->v[n++] = h->v[i];
+  for (size_t i = 0; i < h->n; i++) {
+    if (h->v[i].name.n == name.n && ew_slice_caseeq(h->v[i].name, name))
+      continue;
+    if (n < i)
+      h->v[n] = h->v[i];
+    n++;
+  }
   size_t removed = h->n - n;
   h->n = n;
   return removed;

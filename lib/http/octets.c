@@ -31,8 +31,8 @@ bool ew_octets_all(struct ew_slice s, int class) {
   return true;
 }
 
-/* Names and values are checked where they come in, at the gate, and where they
- * go out. Sixteen bytes at a time: one by one it was a tenth of all
+/* Names and values are checked where they come in, and where they go out.
+ * Sixteen bytes at a time: one by one it was a tenth of all
  * instructions of a request. A block is 4 to 16 bytes, some of which may stand
  * in it twice. */
 typedef uint8_t block __attribute__((vector_size(16)));
