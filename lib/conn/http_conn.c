@@ -17,6 +17,9 @@
  * and not a reset. */
 #define LINGER_MS 1000
 #define LINGER_MAX 65536
+/* A codec with less than this to write has held nothing back for want of
+ * room. */
+#define PULL_AGAIN 8192
 /* The last bytes must be taken within this. */
 #define FLUSH_MS 10000
 /* A client that ended its direction and takes nothing of the answer for this
@@ -65,7 +68,7 @@ struct ew_http_conn {
   bool http1;
   bool eof;     /* the peer's direction has ended */
   bool blocked; /* the transport takes nothing now */
-  bool wrote;   /* in this round */
+  bool wrote;   /* so much in this round that there may be more */
   bool in_head; /* HTTP/1: bytes came since the last hstream, none is open */
   bool idled;   /* the idle time has passed: draining */
 };
@@ -289,7 +292,7 @@ static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
     close_soon(c, (int)n);
     return 0;
   }
-  c->wrote |= n > 0;
+  c->wrote |= n >= PULL_AGAIN;
   ew_buf_consume(&c->codec->out, (size_t)n < v[0].n ? (size_t)n : v[0].n);
   if (c->waiting == WAIT_GONE)
     wait_for(c, WAIT_NONE, 0);

@@ -183,11 +183,11 @@ static bool fits(const struct wish *w, const struct ew_bal_endpoint *e) {
 static struct ew_bal_endpoint *draw(const struct endpoints *l,
                                     const struct wish *w, uint64_t *random,
                                     const struct ew_bal_endpoint *other) {
-  if (l->n == 0)
+  if (l->n == 0 || (l->n == 1 && other))
     return NULL;
   size_t at = 0;
   for (int i = 0; i < DRAWS_MAX; i++) {
-    at = (size_t)(ew_mix64(random) % l->n);
+    at = (size_t)((ew_mix64(random) >> 32) * l->n >> 32);
     if (l->v[at] != other && fits(w, l->v[at]))
       return l->v[at];
   }

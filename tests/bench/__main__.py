@@ -13,7 +13,7 @@ import time
 from . import install, plot, report
 from .bed import Bed
 from .errors import BenchError
-from .peers import PEERS
+from .peers import PEERS, USUAL
 from .suite import EXTRAS, NAMES, Suite
 from .works import FIRST, WORKS
 
@@ -74,7 +74,7 @@ def parser():
 def chosen(args):
     """(names of peers, names of works)."""
     peers = names(args.only, list(PEERS), "--only") if args.only \
-        else list(PEERS)
+        else USUAL
     if args.work:
         return peers, names(args.work, list(NAMES), "--work")
     if args.quick:

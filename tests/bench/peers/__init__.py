@@ -6,6 +6,9 @@ from .eastwest import Eastwest
 from .envoy import EnvoyHttp1, EnvoyHttp2
 from .haproxy import HAProxy
 from .nghttpx import Nghttpx
+from .relay import Relay
 
 PEERS = {peer.name: peer for peer in (
-    Direct, Eastwest, HAProxy, Nghttpx, EnvoyHttp1, EnvoyHttp2)}
+    Direct, Eastwest, HAProxy, Nghttpx, EnvoyHttp1, EnvoyHttp2, Relay)}
+# Those that run when nobody says which.
+USUAL = [name for name in PEERS if name != Relay.name]
