@@ -9,7 +9,10 @@
 #include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 
+/* The first piece of memory: a chunk where much may follow. It costs less than
+ * one of malloc's, and most of what is written at once fits. */
 #define EW_BUF_FIRST 256u
+#define EW_BUF_LARGE 32768u
 
 void ew_buf_init(struct ew_buf *b, size_t max) {
   *b = (struct ew_buf){.max = max};
@@ -28,7 +31,8 @@ void ew_buf_release(struct ew_buf *b) {
 }
 
 static size_t ew_buf_grown(const struct ew_buf *b, size_t need) {
-  size_t cap = b->cap ? b->cap : EW_BUF_FIRST;
+  size_t first = b->max >= EW_BUF_LARGE ? EW_CHUNK_MIN : EW_BUF_FIRST;
+  size_t cap = b->cap ? b->cap : first;
   /* What outgrew a few KiB is likely to go on: fewer copies on the way. */
   while (cap < need && cap <= b->max / 2)
     cap *= cap >= EW_CHUNK_MIN && cap <= b->max / 4 ? 4 : 2;

@@ -13,7 +13,7 @@ struct free_chunk {
 
 /* Small ones in number for many requests at a time, large ones for the one
  * that is being moved. */
-static const unsigned char keep[CLASSES] = {8, 8, 8, 4, 2, 2, 1};
+static const unsigned char keep[CLASSES] = {32, 32, 8, 4, 2, 2, 1};
 
 static _Thread_local struct {
   struct free_chunk *head[CLASSES];

@@ -283,7 +283,7 @@ static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
 
   if (c->blocked || v[0].n + v[1].n == 0)
     return 0;
-  n = ew_stream_write(c->s, v, 2);
+  n = ew_stream_write(c->s, v, big.n > 0 ? 2 : 1);
   if (n == EW_EAGAIN) {
     c->blocked = true;
     return 0;

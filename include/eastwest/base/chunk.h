@@ -7,7 +7,7 @@
 /* Memory of medium size that comes and goes with each request. malloc has fast
  * lists up to 1 KiB only; above, each call merges and splits what is free,
  * which took a tenth of a proxy's time. So a thread keeps a few of each power
- * of two from EW_CHUNK_MIN to EW_CHUNK_MAX at hand (at most 560 KiB in all);
+ * of two from EW_CHUNK_MIN to EW_CHUNK_MAX at hand (at most 640 KiB in all);
  * other sizes go to malloc. A sanitized build keeps none, so that every use
  * after free is seen. */
 #define EW_CHUNK_MIN 2048u
