@@ -60,14 +60,13 @@ int ew_message_add(struct ew_message *m, struct ew_slice name,
                    struct ew_slice value) {
   struct ew_headers *h = &m->headers;
   value = ew_slice_trim(value);
-  if (!ew_is_token(name) || !ew_is_field_value(value))
-    return EW_EINVAL;
   if (h->n >= EW_FIELDS_MAX)
     return EW_ELIMIT;
   if (h->n == h->cap)
     headers_grow(m);
   char *p = ew_arena_alloc(&m->arena, name.n + value.n + 2);
-  ew_octets_copy_lower(p, name);
+  if (!ew_octets_copy_token(p, name) || !ew_is_field_value(value))
+    return EW_EINVAL;
   p[name.n] = '\0';
   char *v = p + name.n + 1;
   if (value.n)

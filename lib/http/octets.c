@@ -32,16 +32,26 @@ bool ew_octets_all(struct ew_slice s, int class) {
 }
 
 /* Names and values are checked where they come in, and where they go out.
- * Sixteen bytes at a time: one by one it was a tenth of all
- * instructions of a request. A block is 4 to 16 bytes, some of which may stand
- * in it twice. */
+ * Sixteen bytes at a time: one by one it was a tenth of all instructions of a
+ * request. The last block of many ends with the last byte, so some bytes stand
+ * in two of them. */
 typedef uint8_t block __attribute__((vector_size(16)));
 typedef uint64_t halves __attribute__((vector_size(16)));
 
+/* Fewer bytes are no block. */
 #define BLOCK_MIN 4u
-#define BLOCK_MAX 16u
 
-static block load(const char *p, size_t n) {
+static block load(const char *p) {
+  block v;
+
+  memcpy(&v, p, sizeof(v));
+  return v;
+}
+
+static void store(char *p, block v) { memcpy(p, &v, sizeof(v)); }
+
+/* BLOCK_MIN to 16 bytes, some of which stand in the block twice. */
+static block load_short(const char *p, size_t n) {
   uint64_t a, b;
   uint32_t c, d;
 
@@ -57,7 +67,7 @@ static block load(const char *p, size_t n) {
 }
 
 /* |n| as it was loaded. */
-static void store(char *p, size_t n, block v) {
+static void store_short(char *p, size_t n, block v) {
   halves h = (halves)v;
   uint64_t a = h[0], b = h[1];
   uint32_t c, d;
@@ -89,53 +99,60 @@ static block is_value(block v) {
   return ((block)(v >= 0x20) & (block)(v != 0x7f)) | (block)(v == '\t');
 }
 
-/* The length of the next block of |left| bytes: the last two share what would
- * be too short for one. */
-static size_t block_of(size_t left) {
-  if (left <= BLOCK_MAX)
-    return left;
-  return left < BLOCK_MAX + BLOCK_MIN ? BLOCK_MAX - BLOCK_MIN : BLOCK_MAX;
+static block lower(block v) {
+  block is_upper = (block)(v - 'A' < 26);
+  return v | (is_upper & 0x20);
+}
+
+/* Whether |is| holds for all of |s|, which is BLOCK_MIN bytes or more. */
+static inline bool all(struct ew_slice s, block (*is)(block)) {
+  if (s.n <= sizeof(block))
+    return all_true(is(load_short(s.p, s.n)));
+  block truth = is(load(s.p + s.n - sizeof(block)));
+  for (size_t i = 0; i + sizeof(block) < s.n; i += sizeof(block))
+    truth &= is(load(s.p + i));
+  return all_true(truth);
 }
 
 bool ew_is_token(struct ew_slice s) {
-  size_t n;
-
-  if (s.n < BLOCK_MIN)
-    return s.n > 0 && ew_octets_all(s, EW_OCTET_TOKEN);
-  for (size_t i = 0; i < s.n; i += n) {
-    n = block_of(s.n - i);
-    if (!all_true(is_plain(load(s.p + i, n))))
-      return ew_octets_all(s, EW_OCTET_TOKEN);
-  }
-  return true;
+  return (s.n >= BLOCK_MIN && all(s, is_plain)) ||
+         (s.n > 0 && ew_octets_all(s, EW_OCTET_TOKEN));
 }
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 bool ew_is_field_value(struct ew_slice s) {
-  size_t n;
-
   if (s.n > 0 && (is_blank(s.p[0]) || is_blank(s.p[s.n - 1])))
     return false;
-  if (s.n < BLOCK_MIN)
-    return ew_octets_all(s, EW_OCTET_VALUE);
-  for (size_t i = 0; i < s.n; i += n) {
-    n = block_of(s.n - i);
-    if (!all_true(is_value(load(s.p + i, n))))
-      return false;
-  }
-  return true;
+  return s.n >= BLOCK_MIN ? all(s, is_value) : ew_octets_all(s, EW_OCTET_VALUE);
 }
 
-void ew_octets_copy_lower(char *to, struct ew_slice from) {
-  size_t n;
+/* The same as |all| of what is plain. */
+static bool copy_plain(char *to, struct ew_slice from) {
+  const size_t last = from.n - sizeof(block);
+  block v = load(from.p + last), truth = is_plain(v);
 
-  for (size_t i = 0; from.n < BLOCK_MIN && i < from.n; i++)
-    to[i] = ew_octet_lower(from.p[i]);
-  for (size_t i = 0; from.n >= BLOCK_MIN && i < from.n; i += n) {
-    n = block_of(from.n - i);
-    block v = load(from.p + i, n);
-    block is_upper = (block)(v - 'A' < 26);
-    store(to + i, n, v | (is_upper & 0x20));
+  store(to + last, lower(v));
+  for (size_t i = 0; i < last; i += sizeof(block)) {
+    v = load(from.p + i);
+    truth &= is_plain(v);
+    store(to + i, lower(v));
   }
+  return all_true(truth);
+}
+
+bool ew_octets_copy_token(char *to, struct ew_slice from) {
+  bool plain = false;
+
+  if (from.n > sizeof(block)) {
+    plain = copy_plain(to, from);
+  } else if (from.n >= BLOCK_MIN) {
+    block v = load_short(from.p, from.n);
+    store_short(to, from.n, lower(v));
+    plain = all_true(is_plain(v));
+  } else {
+    for (size_t i = 0; i < from.n; i++)
+      to[i] = ew_octet_lower(from.p[i]);
+  }
+  return plain || (from.n > 0 && ew_octets_all(from, EW_OCTET_TOKEN));
 }

@@ -25,7 +25,8 @@ static inline bool ew_octet_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* Whether all bytes are of |class|. */
 bool ew_octets_all(struct ew_slice s, int class);
-/* Into |from.n| bytes at |to|. */
-void ew_octets_copy_lower(char *to, struct ew_slice from);
+/* Copies in lower case, into |from.n| bytes at |to| that are not of |from|.
+ * Whether it is a token. */
+bool ew_octets_copy_token(char *to, struct ew_slice from);
 
 #endif
