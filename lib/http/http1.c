@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "eastwest/base/chunk.h"
 #include "lib/http/gate.h"
 #include "lib/http/http1.h"
 
@@ -11,11 +12,15 @@ static struct ew_http1 *h1(struct ew_codec *c) {
 
 struct ew_http1_stream *ew_http1_stream_new(struct ew_http1 *h) {
   EW_BUG_ON(h->st);
-  h->st = ew_calloc(1, sizeof(*h->st));
+  h->st = ew_chunk_take_clear(sizeof(*h->st));
   h->st->st.codec = &h->c;
   h->c.streams = 1;
   h->c.served++;
   return h->st;
+}
+
+static void stream_free(struct ew_http1_stream *s) {
+  ew_chunk_give(s, sizeof(*s));
 }
 
 /* Takes the exchange off the codec; the caller frees it. */
@@ -29,7 +34,7 @@ static struct ew_http1_stream *stream_take(struct ew_http1 *h) {
 static void stream_closed(struct ew_http1 *h) {
   struct ew_http1_stream *s = stream_take(h);
   h->c.ev->on_closed(h->c.arg, &s->st);
-  free(s);
+  stream_free(s);
 }
 
 static void stream_lost(struct ew_http1 *h, int err) {
@@ -46,7 +51,7 @@ static void enter(struct ew_http1 *h) { h->depth++; }
 static void leave(struct ew_http1 *h) {
   if (--h->depth > 0 || !h->dead)
     return;
-  free(h->dead);
+  stream_free(h->dead);
   h->dead = NULL;
 }
 
@@ -363,7 +368,7 @@ static void reset(struct ew_hstream *st, int err) {
   if (h->depth > 0)
     h->dead = s;
   else
-    free(s);
+    stream_free(s);
 }
 
 static int ping(struct ew_codec *c) { return EW_OK; }
@@ -386,7 +391,7 @@ static void del(struct ew_codec *c) {
   ew_buf_fini(&h->line);
   ew_buf_fini(&h->tail);
   ew_buf_fini(&c->out);
-  free(h->st);
+  stream_free(h->st);
   free(h);
 }
 

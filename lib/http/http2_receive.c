@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
-
+#include "eastwest/base/chunk.h"
 #include "lib/http/gate.h"
 #include "lib/http/http2.h"
 
@@ -24,7 +23,7 @@ static void resume_all(struct ew_h2 *h) {
 /* ---- streams ---- */
 
 struct ew_h2_stream *ew_h2_stream_new(struct ew_h2 *h, int32_t id) {
-  struct ew_h2_stream *s = ew_calloc(1, sizeof(*s));
+  struct ew_h2_stream *s = ew_chunk_take_clear(sizeof(*s));
 
   s->st.codec = &h->c;
   s->id = id;
@@ -45,7 +44,7 @@ void ew_h2_stream_free(struct ew_h2_stream *s) {
   ew_message_del(s->msg);
   ew_message_del(s->trailers);
   ew_buf_fini(&s->pending);
-  free(s);
+  ew_chunk_give(s, sizeof(*s));
 }
 
 /* The last words to the user. */

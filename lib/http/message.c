@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eastwest/http/message.h"
 
+#include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 #include "lib/http/octets.h"
 
 struct ew_message *ew_message_new(void) {
-  struct ew_message *m = ew_calloc(1, sizeof(*m));
+  struct ew_message *m = ew_chunk_take_clear(sizeof(*m));
   ew_arena_init(&m->arena);
   return m;
 }
@@ -14,7 +15,7 @@ void ew_message_del(struct ew_message *m) {
   if (!m)
     return;
   ew_arena_fini(&m->arena);
-  free(m);
+  ew_chunk_give(m, sizeof(*m));
 }
 
 struct ew_slice ew_message_dup_slice(struct ew_message *m, struct ew_slice s) {

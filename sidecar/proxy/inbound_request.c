@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eastwest/base/alloc.h"
+#include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 #include "sidecar/proxy/access_log.h"
 #include "sidecar/proxy/outbound_request.h"
@@ -17,7 +17,7 @@ struct request {
   struct ew_exchange x;
   struct ew_env *env;
   struct ew_local *local;
-  char *peer_id;
+  const char *peer_id; /* in the arena of the request's head, or NULL */
   unsigned retries;
   bool http2; /* what the app gets */
   bool grpc;
@@ -84,8 +84,7 @@ static void on_done(struct ew_exchange *x) {
   ew_access_log_request(r->env->access_log, x, &where);
   ew_exchange_fini(x);
   ew_local_release(r->local);
-  free(r->peer_id);
-  free(r);
+  ew_chunk_give(r, sizeof(*r));
 }
 
 static const struct ew_exchange_role role = {
@@ -143,12 +142,12 @@ void ew_inbound_request(struct ew_env *env, struct ew_local *local,
                         struct ew_http_conn *conn, struct ew_hstream *st,
                         struct ew_message *m, bool end) {
   char addr[EW_ADDR_STR];
-  struct request *r = ew_calloc(1, sizeof(*r));
+  struct request *r = ew_chunk_take_clear(sizeof(*r));
 
   r->env = env;
   r->local = local;
   local->users++;
-  r->peer_id = peer_id ? ew_strdup(peer_id) : NULL;
+  r->peer_id = ew_message_dup_slice(m, ew_slice_str(peer_id)).p;
   r->grpc = ew_is_grpc(m);
   r->http2 = wants_http2(m, peer_id);
   mark_peer(m, peer_id);

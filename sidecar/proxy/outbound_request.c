@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "eastwest/base/alloc.h"
+#include "eastwest/base/chunk.h"
 #include "eastwest/base/err.h"
 #include "sidecar/policy/filter.h"
 #include "sidecar/policy/pick.h"
@@ -214,7 +214,7 @@ static void on_done(struct ew_exchange *x) {
   ew_filter_run_fini(&r->filters);
   ew_exchange_fini(x);
   ew_view_unref(r->view);
-  free(r);
+  ew_chunk_give(r, sizeof(*r));
 }
 
 static const struct ew_exchange_role role = {
@@ -328,7 +328,7 @@ void ew_outbound_request(struct ew_env *env, const struct ew_addr *dst,
                          struct ew_view *v, struct ew_http_conn *conn,
                          struct ew_hstream *st, struct ew_message *m,
                          bool end) {
-  struct request *r = ew_calloc(1, sizeof(*r));
+  struct request *r = ew_chunk_take_clear(sizeof(*r));
   char addr[EW_ADDR_STR];
 
   r->env = env;

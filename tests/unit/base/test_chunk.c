@@ -13,7 +13,8 @@
 
 /* Every size is usable from end to end, whether it is kept or not. */
 static void test_any_size(void **state) {
-  static const size_t sizes[] = {1,     2047,  2048,   2049,   4096,    8192,
+  static const size_t sizes[] = {1,     256,   257,    1024,   1025,
+                                 2047,  2048,  2049,   4096,   8192,
                                  65535, 65536, 131072, 131073, 1u << 20};
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
     char *p = ew_chunk_take(sizes[i]);
@@ -41,10 +42,21 @@ static void test_chunks_do_not_overlap(void **state) {
   }
 }
 
+static void test_clear(void **state) {
+  static const char zeros[700];
+  char *p = ew_chunk_take(sizeof(zeros));
+  memset(p, 'x', sizeof(zeros));
+  ew_chunk_give(p, sizeof(zeros));
+  p = ew_chunk_take_clear(sizeof(zeros));
+  assert_memory_equal(p, zeros, sizeof(zeros));
+  ew_chunk_give(p, sizeof(zeros));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_any_size),
       cmocka_unit_test(test_chunks_do_not_overlap),
+      cmocka_unit_test(test_clear),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
