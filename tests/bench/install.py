@@ -48,5 +48,5 @@ def relay():
             program.stat().st_mtime < source.stat().st_mtime:
         BUILD.mkdir(parents=True, exist_ok=True)
         _run("cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-o",
-             program, source)
+             program, source, "-lssl", "-lcrypto")
     return program
