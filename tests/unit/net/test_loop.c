@@ -106,6 +106,41 @@ static void fire_again(struct ew_timer *t) {
     ew_timer_start(t, 0);
 }
 
+/* Each time it is put off, or brought forward; one beside it keeps its time. */
+static void timer_is_moved(void **state) {
+  struct probe later = {.id = 1}, sooner = {.id = 2}, fixed = {.id = 3};
+  uint64_t begin = ew_loop_now_ms(loop);
+  ew_timer_init(loop, &later.timer, fire);
+  ew_timer_init(loop, &sooner.timer, fire);
+  ew_timer_init(loop, &fixed.timer, fire);
+  ew_timer_start(&later.timer, 5);
+  ew_timer_start(&later.timer, 50);
+  ew_timer_start(&later.timer, 90);
+  ew_timer_start(&sooner.timer, 5);
+  ew_timer_start(&sooner.timer, 200);
+  ew_timer_start(&sooner.timer, 2);
+  ew_timer_start(&fixed.timer, 40);
+  ew_loop_run(loop);
+  assert_true(ew_loop_now_ms(loop) - begin >= 90);
+  assert_int_equal(order_n, 3);
+  assert_int_equal(order[0], 2);
+  assert_int_equal(order[1], 3);
+  assert_int_equal(order[2], 1);
+}
+
+static void put_off_timer_is_stopped(void **state) {
+  struct probe p = {.id = 1};
+  ew_timer_init(loop, &p.timer, fire);
+  ew_timer_start(&p.timer, 1);
+  ew_timer_start(&p.timer, 5000);
+  ew_loop_run_once(loop, 20);
+  ew_loop_run_once(loop, 20);
+  assert_true(ew_timer_active(&p.timer));
+  ew_timer_stop(&p.timer);
+  ew_loop_run(loop);
+  assert_int_equal(order_n, 0);
+}
+
 static void timer_restarts_itself_without_starving(void **state) {
   struct probe p = {.id = 1, .again = 5};
   ew_timer_init(loop, &p.timer, fire_again);
@@ -256,6 +291,8 @@ int main(void) {
       T(equal_timers_keep_their_order),
       T(timers_stop_and_restart),
       T(timer_waits_its_time),
+      T(timer_is_moved),
+      T(put_off_timer_is_stopped),
       T(huge_delay_does_not_overflow),
       T(timer_restarts_itself_without_starving),
       T(tasks_run_once_in_order),
