@@ -68,6 +68,7 @@ struct ew_http_conn {
   bool http1;
   bool eof;     /* the peer's direction has ended */
   bool blocked; /* the transport takes nothing now */
+  bool deaf;    /* the peer takes nothing any more; what it said is read */
   bool wrote;   /* so much in this round that there may be more */
   bool in_head; /* HTTP/1: bytes came since the last hstream, none is open */
   bool idled;   /* the idle time has passed: draining */
@@ -254,15 +255,16 @@ static bool may_read(const struct ew_http_conn *c) {
          (ew_codec_want_read(c->codec) || ew_codec_owes(c->codec));
 }
 
-static void read_some(struct ew_http_conn *c) {
+/* Whether there was something. */
+static bool read_some(struct ew_http_conn *c) {
   char *scratch = ew_loop_scratch(c->s->loop);
   ptrdiff_t n;
 
   if (!may_read(c))
-    return;
+    return false;
   n = ew_stream_read(c->s, scratch, c->http1 ? EW_PIECE_SIZE : EW_SCRATCH_SIZE);
   if (n == EW_EAGAIN)
-    return;
+    return false;
   if (n > 0) {
     c->last_read_ms = ew_loop_now_ms(c->s->loop);
     feed_new(c, ew_slice(scratch, (size_t)n));
@@ -272,16 +274,28 @@ static void read_some(struct ew_http_conn *c) {
   } else {
     close_soon(c, (int)n);
   }
+  return true;
 }
 
 /* ---- writing ---- */
+
+/* A peer that closes while we still write has often said why: an answer before
+ * the end of a body, or the last message of an upgraded protocol. That is read
+ * first; reading then tells the end. */
+static void write_failed(struct ew_http_conn *c, int err) {
+  if (err == EW_ECONN && c->phase == OPEN && !c->eof)
+    c->deaf = true;
+  else
+    close_soon(c, err);
+  ew_http_conn_touch(c);
+}
 
 /* Writes |out| and then |big|. Returns how many bytes were taken, of both. */
 static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
   const struct ew_slice v[] = {ew_buf_peek(&c->codec->out), big};
   ptrdiff_t n;
 
-  if (c->blocked || v[0].n + v[1].n == 0)
+  if (c->blocked || c->deaf || v[0].n + v[1].n == 0)
     return 0;
   n = ew_stream_write(c->s, v, big.n > 0 ? 2 : 1);
   if (n == EW_EAGAIN) {
@@ -289,7 +303,7 @@ static size_t write_both(struct ew_http_conn *c, struct ew_slice big) {
     return 0;
   }
   if (n < 0) {
-    close_soon(c, (int)n);
+    write_failed(c, (int)n);
     return 0;
   }
   c->wrote |= n >= PULL_AGAIN;
@@ -374,12 +388,28 @@ static void closed(struct ew_http_conn *c) {
   on_closed(arg, err);
 }
 
+/* What the peer sent before it closed is there already, and its end behind it:
+ * where nothing is, nothing comes. A server's answer may have to wait until
+ * there is room for it; what a client said has lost its meaning. */
+static void read_last_words(struct ew_http_conn *c) {
+  bool more = true;
+
+  for (int i = 0; i < ROUNDS_MAX && more && c->phase == OPEN && !c->eof; i++)
+    more = read_some(c);
+  if (c->phase == OPEN && !c->eof && more)
+    ew_http_conn_touch(c);
+  else if (c->phase != OPEN || c->eof || may_read(c) || !c->codec->client)
+    close_soon(c, EW_ECONN);
+}
+
 static void on_flush(struct ew_task *t) {
   struct ew_http_conn *c = EW_CONTAINER(t, struct ew_http_conn, flush);
 
   c->unflushed = 0;
   if (c->phase <= FLUSHING)
     move(c);
+  if (c->deaf)
+    read_last_words(c);
   if (c->phase == CLOSED) {
     closed(c);
     return;

@@ -114,8 +114,9 @@ static ptrdiff_t tls_read(struct ew_stream *s, char *p, size_t n) {
 }
 
 /* A peer that refuses us sends an alert and closes, so our next write may fail
- * before we read why. */
-static void write_failed(struct ew_tls_stream *t) {
+ * before we read why. One that closes after its last words may fail it before
+ * we read those: then only writing is over. Returns the error of the write. */
+static int write_failed(struct ew_tls_stream *t) {
   char c;
   size_t n;
   if (t->lower.err != EW_OK) {
@@ -123,10 +124,15 @@ static void write_failed(struct ew_tls_stream *t) {
     t->lower.err = EW_OK;
     ERR_clear_error();
     int r = SSL_peek_ex(t->ssl, &c, 1, &n);
-    if (r == 1 || SSL_get_error(t->ssl, r) != SSL_ERROR_SSL)
+    if (r == 1) {
+      t->write_err = EW_ECONN;
+      return t->write_err;
+    }
+    if (SSL_get_error(t->ssl, r) != SSL_ERROR_SSL)
       t->lower.err = err;
   }
   ew_tls_fail(t);
+  return t->err;
 }
 
 /* Writes the records that are held. EW_OK, EW_EAGAIN or a failure. */
@@ -136,8 +142,7 @@ static int flush_held(struct ew_tls_stream *t) {
     t->ahead += t->pending;
     t->pending = 0;
   } else if (rc != EW_EAGAIN) {
-    write_failed(t);
-    return t->err;
+    return write_failed(t);
   }
   return rc;
 }
@@ -219,8 +224,7 @@ static int write_records(struct ew_tls_stream *t, struct source *src,
   }
   ptrdiff_t left = ew_tls_lower_uncork(&t->lower);
   if (left < 0 || (room > 0 && !source_is_empty(src))) {
-    write_failed(t);
-    return t->err;
+    return write_failed(t);
   }
   for (size_t i = 0; i < n; i++) {
     if (end[i] <= (size_t)left)
@@ -235,8 +239,8 @@ static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
                            size_t count) {
   struct ew_tls_stream *t = tls_of(s);
   struct source src = {v, count, 0, 0};
-  if (t->err != EW_OK)
-    return t->err;
+  if (t->err != EW_OK || t->write_err != EW_OK)
+    return t->err != EW_OK ? t->err : t->write_err;
   if (!t->done)
     return EW_EAGAIN;
   int rc = flush_held(t);
@@ -250,8 +254,8 @@ static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
 
 static int tls_shutdown(struct ew_stream *s) {
   struct ew_tls_stream *t = tls_of(s);
-  if (t->err != EW_OK)
-    return t->err;
+  if (t->err != EW_OK || t->write_err != EW_OK)
+    return t->err != EW_OK ? t->err : t->write_err;
   if (!t->done)
     return EW_EAGAIN;
   int rc = flush_held(t);

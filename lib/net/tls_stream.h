@@ -26,6 +26,7 @@ struct ew_tls_stream {
    * them again. */
   size_t pending, ahead;
   int err;             /* what read and write answer from now on, or EW_OK */
+  int write_err;       /* what write alone answers, or EW_OK */
   const char *failure; /* static, or |alert| */
   char *alpn;
   unsigned char *protos; /* ALPN list as on the wire, until done */
