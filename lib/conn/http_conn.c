@@ -392,12 +392,14 @@ static void closed(struct ew_http_conn *c) {
  * where nothing is, nothing comes. A server's answer may have to wait until
  * there is room for it; what a client said has lost its meaning. */
 static void read_last_words(struct ew_http_conn *c) {
-  bool more = true;
+  bool any = false, more = true;
 
-  for (int i = 0; i < ROUNDS_MAX && more && c->phase == OPEN && !c->eof; i++)
+  for (int i = 0; i < ROUNDS_MAX && more && c->phase == OPEN && !c->eof; i++) {
     more = read_some(c);
-  if (c->phase == OPEN && !c->eof && more)
-    ew_http_conn_touch(c);
+    any |= more;
+  }
+  if (c->phase == OPEN && !c->eof && any)
+    ew_http_conn_touch(c); /* what was read may be the whole answer */
   else if (c->phase != OPEN || c->eof || may_read(c) || !c->codec->client)
     close_soon(c, EW_ECONN);
 }

@@ -335,6 +335,38 @@ static void test_server_gone_before_the_answer(void **state) {
   close_two(&t);
 }
 
+/* The write that meets the reset comes first; the answer is there all the
+ * same. */
+static void test_answered_and_gone_within_a_request(void **state) {
+  struct world w;
+  open_world(&w, ew_http1_client_new, NULL);
+  raw_send(&w.p.raw, "HTTP/1.1 413 Content Too Large\r\n"
+                     "content-length: 5\r\n\r\nlarge");
+  raw_abort(&w.p.raw);
+  struct xch *x = side_request(w.srv, "POST", "/", LARGE);
+  RUN_UNTIL(w.l, w.srv->closeds);
+  assert_true(x->head && x->end);
+  assert_int_equal(x->m->status, 413);
+  assert_int_equal(x->got, 5);
+  assert_int_equal(x->reset, 0);
+  assert_true(x->sent < LARGE);
+  close_world(&w);
+}
+
+/* The same when the answer is not whole: it must not pass for one. */
+static void test_cut_off_within_an_answer(void **state) {
+  struct world w;
+  open_world(&w, ew_http1_client_new, NULL);
+  raw_send(&w.p.raw, "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nlarge");
+  raw_abort(&w.p.raw);
+  struct xch *x = side_request(w.srv, "POST", "/", LARGE);
+  RUN_UNTIL(w.l, w.srv->closeds);
+  assert_true(x->head && !x->end);
+  assert_int_equal(x->got, 5);
+  assert_int_equal(x->reset, EW_ECONN);
+  close_world(&w);
+}
+
 /* Bytes that were there before: the user is never called from within new. */
 static void test_no_call_from_new(void **state) {
   struct ew_loop *l = ew_loop_new();
@@ -553,6 +585,8 @@ int main(void) {
       cmocka_unit_test(test_gone_within_a_response),
       cmocka_unit_test(test_gone_http2),
       cmocka_unit_test(test_server_gone_before_the_answer),
+      cmocka_unit_test(test_answered_and_gone_within_a_request),
+      cmocka_unit_test(test_cut_off_within_an_answer),
       cmocka_unit_test(test_no_call_from_new),
       cmocka_unit_test(test_refused_and_lingers),
       cmocka_unit_test(test_lingers_for_so_many_bytes),
