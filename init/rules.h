@@ -76,8 +76,8 @@ int ew_rules_install(const struct ew_rules *r, enum ew_ip ip,
  * Returns EW_OK or EW_EAGAIN. */
 int ew_rules_untrack(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out);
 
-/* The transaction that removes all of ours that |saved| holds; nothing when
- * there is nothing. Returns EW_OK or EW_EAGAIN. */
+/* The transaction that removes all of ours that |saved|, of the family |ip|,
+ * holds; nothing when there is nothing. Returns EW_OK or EW_EAGAIN. */
 int ew_rules_remove(enum ew_ip ip, struct ew_slice saved, struct ew_buf *out);
 
 /* Compares |saved| with what ew_rules_install makes. Returns EW_OK, or

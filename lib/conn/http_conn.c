@@ -283,10 +283,11 @@ static bool read_some(struct ew_http_conn *c) {
  * the end of a body, or the last message of an upgraded protocol. That is read
  * first; reading then tells the end. */
 static void write_failed(struct ew_http_conn *c, int err) {
-  if (err == EW_ECONN && c->phase == OPEN && !c->eof)
-    c->deaf = true;
-  else
+  if (err != EW_ECONN || c->phase != OPEN || c->eof) {
     close_soon(c, err);
+    return;
+  }
+  c->deaf = true;
   ew_http_conn_touch(c);
 }
 

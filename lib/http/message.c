@@ -78,6 +78,21 @@ int ew_message_add(struct ew_message *m, struct ew_slice name,
   return EW_OK;
 }
 
+/* The lines of |name| from the |n|th on; returns how many there were. */
+static size_t remove_from(struct ew_headers *h, size_t n,
+                          struct ew_slice name) {
+  size_t before = h->n;
+  for (size_t i = n; i < before; i++) {
+    if (ew_slice_caseeq(h->v[i].name, name))
+      continue;
+    if (n < i)
+      h->v[n] = h->v[i];
+    n++;
+  }
+  h->n = n;
+  return before - n;
+}
+
 /* The first line keeps its place, so the order of the others is kept too. */
 int ew_message_set(struct ew_message *m, struct ew_slice name,
                    struct ew_slice value) {
@@ -95,27 +110,12 @@ int ew_message_set(struct ew_message *m, struct ew_slice name,
    * stay in the arena. */
   h->v[first].value =
       value.n ? ew_message_dup_slice(m, value) : ew_slice("", 0);
-  size_t n = first + 1;
-  for (size_t i = first + 1; i < h->n; i++)
-    if (!ew_slice_caseeq(h->v[i].name, name))
-      h->v[n++] = h->v[i];
-  h->n = n;
+  remove_from(h, first + 1, name);
   return EW_OK;
 }
 
 size_t ew_message_remove(struct ew_message *m, struct ew_slice name) {
-  struct ew_headers *h = &m->headers;
-  size_t n = 0;
-  for (size_t i = 0; i < h->n; i++) {
-    if (h->v[i].name.n == name.n && ew_slice_caseeq(h->v[i].name, name))
-      continue;
-    if (n < i)
-      h->v[n] = h->v[i];
-    n++;
-  }
-  size_t removed = h->n - n;
-  h->n = n;
-  return removed;
+  return remove_from(&m->headers, 0, name);
 }
 
 struct ew_slice ew_message_get(const struct ew_message *m, const char *name) {

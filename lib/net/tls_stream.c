@@ -135,6 +135,16 @@ static int write_failed(struct ew_tls_stream *t) {
   return t->err;
 }
 
+/* EW_OK, EW_EAGAIN before the handshake is done, or why nothing can be
+ * written. */
+static int may_write(const struct ew_tls_stream *t) {
+  if (t->err != EW_OK)
+    return t->err;
+  if (t->write_err != EW_OK)
+    return t->write_err;
+  return t->done ? EW_OK : EW_EAGAIN;
+}
+
 /* Writes the records that are held. EW_OK, EW_EAGAIN or a failure. */
 static int flush_held(struct ew_tls_stream *t) {
   int rc = ew_tls_lower_flush(&t->lower);
@@ -239,11 +249,10 @@ static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
                            size_t count) {
   struct ew_tls_stream *t = tls_of(s);
   struct source src = {v, count, 0, 0};
-  if (t->err != EW_OK || t->write_err != EW_OK)
-    return t->err != EW_OK ? t->err : t->write_err;
-  if (!t->done)
-    return EW_EAGAIN;
-  int rc = flush_held(t);
+  int rc = may_write(t);
+  if (rc != EW_OK)
+    return rc;
+  rc = flush_held(t);
   size_t taken = source_skip(&src, t->ahead);
   t->ahead -= taken;
   while (rc == EW_OK && !source_is_empty(&src))
@@ -254,11 +263,9 @@ static ptrdiff_t tls_write(struct ew_stream *s, const struct ew_slice *v,
 
 static int tls_shutdown(struct ew_stream *s) {
   struct ew_tls_stream *t = tls_of(s);
-  if (t->err != EW_OK || t->write_err != EW_OK)
-    return t->err != EW_OK ? t->err : t->write_err;
-  if (!t->done)
-    return EW_EAGAIN;
-  int rc = flush_held(t);
+  int rc = may_write(t);
+  if (rc == EW_OK)
+    rc = flush_held(t);
   if (rc != EW_OK)
     return rc;
   if (!t->notified_peer) {
