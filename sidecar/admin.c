@@ -48,6 +48,10 @@ static void metrics(struct ew_admin *a, struct ew_httpd_request *r) {
   set_gauge(m, "eastwest_access_log_dropped",
             "Lines of the access log that could not be written.",
             (int64_t)ew_access_log_dropped(w->env.access_log));
+  set_gauge(m, "eastwest_batch_scheduling",
+            "1 if the proxy lets who woke it go on (SCHED_BATCH), 0 while "
+            "processors are short.",
+            w->sched.batch);
   ew_buf_init(&out, ANSWER_MAX);
   if (ew_metrics_render(m, &out) == EW_OK)
     ew_httpd_reply(r, 200, METRICS_TYPE, ew_buf_peek(&out));

@@ -16,6 +16,7 @@
 
 #define SERIES_MAX 20000
 #define DRAIN_CHECK_MS 20
+#define SCHED_LOOK_MS 100
 
 static void on_outbound(void *arg, int fd, const struct ew_addr *peer) {
   struct ew_worker *w = arg;
@@ -108,6 +109,28 @@ static void start_mesh(struct ew_worker *w) {
                                     });
 }
 
+static void tell_short(struct ew_worker *w, uint64_t wait_us) {
+  struct ew_series *s = ew_series_ref(
+      w->env.metrics, EW_COUNTER, "eastwest_batch_scheduling_ended_total",
+      "Times that the wait for a processor was too long for SCHED_BATCH.", NULL,
+      0);
+
+  ew_series_add(s, 1);
+  ew_series_unref(w->env.metrics, s);
+  ew_log(EW_LOG_DEBUG, "processors are short",
+         "policy=%s mean_wait_us=%llu for_ms=%llu", "SCHED_OTHER",
+         (unsigned long long)wait_us, (unsigned long long)w->sched.hold_ms);
+}
+
+static void on_pulse(void *arg) {
+  struct ew_worker *w = arg;
+  uint64_t wait_us;
+
+  if (ew_sched_look(&w->sched, ew_loop_now_ms(w->env.loop), &wait_us) ==
+      EW_SCHED_TO_OTHER)
+    tell_short(w, wait_us);
+}
+
 static void on_drain_check(struct ew_timer *t) {
   struct ew_worker *w = EW_CONTAINER(t, struct ew_worker, drain_check);
   size_t open = w->outbound.count + w->inbound.count;
@@ -130,6 +153,8 @@ int ew_worker_init(struct ew_worker *w, struct ew_loop *l,
     w->env.random = ew_clock_us();
   ew_timer_init(l, &w->drain_check, on_drain_check);
   ew_tidy_init(&w->tidy, l);
+  if (ew_sched_init(&w->sched, NULL) == EW_OK)
+    ew_loop_set_pulse(l, SCHED_LOOK_MS, on_pulse, w);
   ew_conns_init(&w->outbound, conns_max(), on_conns, w);
   ew_conns_init(&w->inbound, conns_max(), on_conns, w);
   w->env.access_log = ew_access_log_new(l, config->access_log);

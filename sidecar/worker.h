@@ -2,6 +2,7 @@
 #ifndef SIDECAR_WORKER_H
 #define SIDECAR_WORKER_H
 
+#include "eastwest/base/sched.h"
 #include "eastwest/net/tcp.h"
 #include "sidecar/proxy/conns.h"
 #include "sidecar/proxy/env.h"
@@ -20,6 +21,7 @@ struct ew_worker {
   bool was_ready; /* once ready, a lost controller changes nothing */
   struct ew_timer drain_check;
   struct ew_tidy tidy;
+  struct ew_sched sched;
   uint64_t drain_deadline_ms;
 };
 

@@ -40,6 +40,9 @@ struct ew_loop {
   bool hurry;
   void (*wake)(void *arg);
   void *wake_arg;
+  void (*pulse)(void *arg);
+  void *pulse_arg;
+  uint64_t pulse_ms, pulse_due; /* UINT64_MAX: none */
   char scratch[EW_SCRATCH_SIZE];
   char gather[EW_GATHER_SIZE];
   char cipher[EW_CIPHER_SIZE];
@@ -80,7 +83,17 @@ static void run_tasks(struct ew_loop *l) {
     uv_idle_stop(&l->idle);
 }
 
-static void before_cb(uv_prepare_t *h) { run_tasks(h->data); }
+static void before_cb(uv_prepare_t *h) {
+  struct ew_loop *l = h->data;
+  uint64_t now = uv_now(&l->uv);
+
+  run_tasks(l);
+  if (now >= l->pulse_due) {
+    l->pulse_due = now + l->pulse_ms;
+    l->pulse(l->pulse_arg);
+  }
+}
+
 static void after_cb(uv_check_t *h) { run_tasks(h->data); }
 
 void ew_task_init(struct ew_task *t, void (*run)(struct ew_task *)) {
@@ -219,6 +232,14 @@ void ew_timer_stop(struct ew_timer *t) {
   arm(t->loop);
 }
 
+void ew_loop_set_pulse(struct ew_loop *l, uint64_t ms, void (*pulse)(void *arg),
+                       void *arg) {
+  l->pulse = pulse;
+  l->pulse_arg = arg;
+  l->pulse_ms = ms;
+  l->pulse_due = pulse ? uv_now(&l->uv) + ms : UINT64_MAX;
+}
+
 /* Signals and wake */
 
 static void signal_cb(uv_signal_t *h, int signum) {
@@ -261,6 +282,7 @@ struct ew_loop *ew_loop_new(void) {
   ew_list_init(&l->tasks);
   ew_list_init(&l->signals);
   l->armed = UINT64_MAX;
+  l->pulse_due = UINT64_MAX;
   if (uv_loop_init(&l->uv) != 0) {
     free(l);
     return NULL;

@@ -74,6 +74,11 @@ static inline bool ew_timer_active(const struct ew_timer *t) {
   return t->pos != 0;
 }
 
+/* Calls |pulse| at the end of a turn, |ms| after its last time at the earliest:
+ * a timer that never wakes a loop that has nothing else to do. NULL ends it. */
+void ew_loop_set_pulse(struct ew_loop *l, uint64_t ms, void (*pulse)(void *arg),
+                       void *arg);
+
 /* Calls |on_signal| on the loop for |signum| until the loop is deleted. */
 int ew_loop_signal(struct ew_loop *l, int signum,
                    void (*on_signal)(void *arg, int signum), void *arg);

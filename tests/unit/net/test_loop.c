@@ -266,6 +266,32 @@ static void wake_from_another_thread(void **state) {
   ew_timer_stop(&guard.timer);
 }
 
+static void on_pulse(void *arg) { ++*(int *)arg; }
+
+static void pulse_comes_with_turns_alone(void **state) {
+  struct probe p = {.id = 1};
+  int pulses = 0;
+  ew_loop_set_pulse(loop, 20, on_pulse, &pulses);
+  /* Nothing to wait for: the pulse keeps no loop running. */
+  ew_loop_run(loop);
+  assert_int_equal(pulses, 0);
+  ew_timer_init(loop, &p.timer, fire);
+  ew_timer_start(&p.timer, 60);
+  ew_loop_run(loop); /* one turn, 60 ms long, and perhaps another */
+  ew_loop_run_once(loop, 0);
+  assert_int_equal(pulses, 1);
+  ew_loop_set_pulse(loop, 600000, on_pulse, &pulses);
+  ew_timer_start(&p.timer, 10);
+  ew_loop_run(loop);
+  ew_loop_run_once(loop, 0);
+  assert_int_equal(pulses, 1);
+  ew_loop_set_pulse(loop, 0, NULL, NULL);
+  ew_timer_start(&p.timer, 30);
+  ew_loop_run(loop);
+  ew_loop_run_once(loop, 0);
+  assert_int_equal(pulses, 1);
+}
+
 static void wake_without_listener_is_harmless(void **state) {
   ew_loop_wake(loop);
   ew_loop_run_once(loop, 10);
@@ -301,6 +327,7 @@ int main(void) {
       T(task_of_a_timer_runs_before_the_loop_blocks),
       T(signal_is_delivered),
       T(wake_from_another_thread),
+      T(pulse_comes_with_turns_alone),
       T(wake_without_listener_is_harmless),
       T(scratch_is_writable),
       T(run_once_does_not_wait_for_ever),
