@@ -225,6 +225,7 @@ static const struct ew_codec_ops ops = {
     .open = open_stream,
     .send_head = ew_h2_send_head,
     .send = ew_h2_send,
+    .is_window_closed = ew_h2_is_window_closed,
     .send_end = ew_h2_send_end,
     .consume = consume,
     .reset = reset,

@@ -5,11 +5,12 @@
 /* What goes to the peer: heads, data, ends. Bytes go to the transport at once
  * where that is possible; else the peer's windows decide when. */
 
-/* Whether |n| of |have| bytes are too few to be worth a frame: as RFC 9293
- * section 3.8.6.2.1 has it for TCP. The peer then has most of its window's
- * worth of bytes, and gives it back when it has passed half of it on. */
-static bool is_splinter(const struct ew_h2 *h, size_t n, size_t have) {
-  return h->patient && n < have && n < EW_H2_SPLINTER &&
+/* Whether |n| bytes are too few to be worth a frame if more are to follow: as
+ * RFC 9293 section 3.8.6.2.1 has it for TCP. The peer then has most of its
+ * window's worth of bytes, and gives it back when it has passed half of it on.
+ */
+static bool is_splinter(const struct ew_h2 *h, size_t n) {
+  return h->patient && n < EW_H2_SPLINTER &&
          nghttp2_session_get_remote_settings(
              h->session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) >=
              4 * EW_H2_SPLINTER - 1;
@@ -28,7 +29,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf,
   size_t have = next_bytes(s).n;
 
   (void)buf;
-  if ((have == 0 && !s->tx_end) || is_splinter(h, n, have))
+  if ((have == 0 && !s->tx_end) || (n < have && is_splinter(h, n)))
     return NGHTTP2_ERR_DEFERRED;
   *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
   if (have <= n && s->tx_end) {
@@ -96,6 +97,28 @@ static int send_body(nghttp2_session *session, nghttp2_frame *f,
   return 0;
 }
 
+/* The connection's window is wide enough for all streams. */
+static bool is_window_closed(const struct ew_h2 *h,
+                             const struct ew_h2_stream *s) {
+  int32_t n;
+
+  if (!s->tx_direct || s->tx_end || !h->patient)
+    return false;
+  n = nghttp2_session_get_stream_remote_window_size(h->session, s->id);
+  return is_splinter(h, n > 0 ? (size_t)n : 0);
+}
+
+bool ew_h2_is_window_closed(struct ew_hstream *st) {
+  struct ew_h2_stream *s = ew_h2_stream_of(st);
+  struct ew_h2 *h = ew_h2_of(st->codec);
+
+  if (!is_window_closed(h, s))
+    return false;
+  if (ew_list_empty(&s->blocked))
+    ew_list_push_back(&h->blocked, &s->blocked);
+  return true;
+}
+
 void ew_h2_wake_writers(struct ew_h2 *h) {
   struct ew_list woken;
 
@@ -104,7 +127,7 @@ void ew_h2_wake_writers(struct ew_h2 *h) {
     struct ew_list *n = woken.next;
     struct ew_h2_stream *s = EW_CONTAINER(n, struct ew_h2_stream, blocked);
     ew_list_remove(n);
-    if (ew_buf_len(&s->pending) > EW_H2_PENDING_LOW)
+    if (ew_buf_len(&s->pending) > EW_H2_PENDING_LOW || is_window_closed(h, s))
       ew_list_push_back(&h->blocked, n);
     else if (ew_h2_is_live(s))
       h->c.ev->on_writable(h->c.arg, &s->st);
@@ -177,6 +200,7 @@ size_t ew_h2_send(struct ew_hstream *st, struct ew_slice bytes) {
   if (bytes.n >= EW_DIRECT_MIN && h->c.write_through && h->depth == 0 &&
       ew_buf_len(&s->pending) == 0)
     n = send_directly(h, s, bytes);
+  s->tx_direct = n > 0;
   bool was_empty = ew_buf_len(&s->pending) == 0;
   kept = ew_buf_append_some(&s->pending, ew_slice(bytes.p + n, bytes.n - n));
   if (was_empty && kept > 0)

@@ -62,9 +62,12 @@ struct ew_exchange {
   struct ew_pool *pool; /* of the try at hand */
   struct ew_pool_ticket ticket;
   struct ew_buf to_up;   /* received, not sent yet */
-  size_t replayed;       /* bytes at its front that are sent a second time */
+  size_t replayed;       /* bytes at its front that were sent once before */
   struct ew_buf replay;  /* sent in this try */
   struct ew_buf to_down; /* received, not passed on yet */
+  /* Passed on, and not yet consumed where they came from: the other side's
+   * window is closed, and more would only be copied to wait. */
+  size_t up_held, down_held;
   struct ew_timer request_timer, try_timer, backoff_timer;
   uint32_t try_timeout_ms; /* 0: none; set by the role */
   /* Totals, for logs and metrics. */

@@ -22,32 +22,36 @@ static void end_request(struct ew_exchange *x) {
   ew_pool_touch(&x->up);
 }
 
+static void consume_down(struct ew_exchange *x) {
+  if (x->down_held > 0) {
+    ew_hstream_consume(x->down, x->down_held);
+    ew_http_conn_touch(x->down_conn);
+  }
+  x->down_held = 0;
+}
+
+/* Bytes that are sent a second time were counted when they were sent first. */
 static size_t send_up(struct ew_exchange *x, struct ew_slice s) {
   size_t n = ew_hstream_send(x->up.st, s);
+  size_t again = n < x->replayed ? n : x->replayed;
 
   keep_for_replay(x, ew_slice(s.p, n));
   ew_http_conn_touch_body(x->up.conn, n);
+  x->replayed -= again;
+  x->down_held += n - again;
+  if (!ew_hstream_is_window_closed(x->up.st))
+    consume_down(x);
   return n;
 }
 
-/* Bytes that are sent a second time were consumed on the client's side when
- * they were sent first. */
 void ew_exchange_flush_up(struct ew_exchange *x) {
   struct ew_slice s = ew_buf_peek(&x->to_up);
-  size_t n;
 
   if (!x->up.st)
     return;
+  consume_down(x);
   if (s.n > 0) {
-    n = send_up(x, s);
-    ew_buf_consume(&x->to_up, n);
-    if (n > x->replayed) {
-      ew_hstream_consume(x->down, n - x->replayed);
-      ew_http_conn_touch(x->down_conn);
-      x->replayed = 0;
-    } else {
-      x->replayed -= n;
-    }
+    ew_buf_consume(&x->to_up, send_up(x, s));
     if (ew_buf_len(&x->to_up) == 0)
       ew_buf_release(&x->to_up);
   }
@@ -58,10 +62,10 @@ void ew_exchange_discard_request(struct ew_exchange *x) {
   size_t n = ew_buf_len(&x->to_up);
 
   x->discard = true;
-  if (n > 0) {
-    ew_buf_consume(&x->to_up, n);
-    ew_hstream_consume(x->down, n);
-  }
+  ew_buf_consume(&x->to_up, n);
+  x->down_held += n - x->replayed;
+  x->replayed = 0;
+  consume_down(x);
 }
 
 void ew_exchange_restart_request(struct ew_exchange *x) {
@@ -97,11 +101,8 @@ void ew_exchange_down_data(void *arg, struct ew_hstream *st,
   x->request_bytes += bytes.n;
   if (x->role->on_body)
     x->role->on_body(x, bytes);
-  if (x->up.st && ew_buf_len(&x->to_up) == 0) {
+  if (x->up.st && ew_buf_len(&x->to_up) == 0)
     n = send_up(x, bytes);
-    if (n > 0)
-      ew_hstream_consume(st, n);
-  }
   if (n < bytes.n)
     EW_BUG_ON(ew_buf_append(&x->to_up, ew_slice(bytes.p + n, bytes.n - n)) !=
               EW_OK);

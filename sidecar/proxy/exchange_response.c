@@ -12,18 +12,30 @@ static void end_response(struct ew_exchange *x) {
   ew_http_conn_touch(x->down_conn);
 }
 
+static void consume_up(struct ew_exchange *x) {
+  if (x->up.st && x->up_held > 0) {
+    ew_hstream_consume(x->up.st, x->up_held);
+    ew_pool_touch(&x->up);
+  }
+  x->up_held = 0;
+}
+
+static size_t send_down(struct ew_exchange *x, struct ew_slice s) {
+  size_t n = ew_hstream_send(x->down, s);
+
+  ew_http_conn_touch_body(x->down_conn, n);
+  x->up_held += n;
+  if (!ew_hstream_is_window_closed(x->down))
+    consume_up(x);
+  return n;
+}
+
 static void flush_down(struct ew_exchange *x) {
   struct ew_slice s = ew_buf_peek(&x->to_down);
-  size_t n;
 
+  consume_up(x);
   if (s.n > 0) {
-    n = ew_hstream_send(x->down, s);
-    ew_buf_consume(&x->to_down, n);
-    ew_http_conn_touch_body(x->down_conn, n);
-    if (x->up.st && n > 0) {
-      ew_hstream_consume(x->up.st, n);
-      ew_pool_touch(&x->up);
-    }
+    ew_buf_consume(&x->to_down, send_down(x, s));
     if (ew_buf_len(&x->to_down) == 0)
       ew_buf_release(&x->to_down);
   }
@@ -139,14 +151,8 @@ static void on_up_data(void *user, struct ew_slice bytes) {
   size_t n = 0;
 
   x->response_bytes += bytes.n;
-  if (ew_buf_len(&x->to_down) == 0) {
-    n = ew_hstream_send(x->down, bytes);
-    ew_http_conn_touch_body(x->down_conn, n);
-    if (n > 0) {
-      ew_hstream_consume(x->up.st, n);
-      ew_pool_touch(&x->up);
-    }
-  }
+  if (ew_buf_len(&x->to_down) == 0)
+    n = send_down(x, bytes);
   if (n < bytes.n)
     EW_BUG_ON(ew_buf_append(&x->to_down, ew_slice(bytes.p + n, bytes.n - n)) !=
               EW_OK);

@@ -823,6 +823,19 @@ def test_the_time_for_a_request_covers_its_retries(mesh, frontend, shadows):
     assert 2 <= tries(mesh, path_) <= 7
 
 
+def test_the_time_ends_between_two_tries_with_a_body(mesh, frontend, shadows):
+    """What was to be sent again was taken from the client once."""
+    one = retried(prefix("/"), codes=[503], attempts=9, backoff="5s")
+    frontend.route({**one, "timeouts": {"request": "500ms"}})
+    before = mesh.pod("app/client")["containers"]
+    path_ = flaky(frontend, 503, 9)
+    for _ in range(2):
+        refused(mesh.curl("app/client", frontend.url + path_, "-d",
+                          "x" * 50000), "request-timeout", 504)
+    after = mesh.pod("app/client")["containers"]
+    assert [c["restarts"] for c in after] == [c["restarts"] for c in before]
+
+
 def test_nobody_listens_at_the_endpoint(mesh, frontend):
     none = f"{frontend.name[:40]}-none"
     frontend.apply(m.service("app", none, {"app": "echo"}, target=9),

@@ -238,6 +238,62 @@ static void test_the_end_is_no_splinter(void **state) {
   wire_fini(&w);
 }
 
+/* Who sent a window's worth need not read more before it opens. */
+static void test_closed_window(void **state) {
+  struct wire w;
+  wire_serve_patient(&w, 65535);
+  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_int_equal(send_zeros(&w, 1, 49000), 49000);
+  assert_false(ew_hstream_is_window_closed(w.p.st[1])); /* by 150 bytes */
+  assert_int_equal(send_zeros(&w, 1, 16500), 16500);
+  pull_all(&w);
+  h2_forget(&w.p);
+  assert_true(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_true(ew_hstream_is_window_closed(w.p.st[1]));
+  pull_all(&w);
+  expect_told(&w.p, "");
+  h2_window(&w.p, 1, 10000);
+  assert_true(h2_feed_only(&w.p) > 0);
+  pull_all(&w);
+  expect_told(&w.p, "");
+  h2_window(&w.p, 1, 20000);
+  assert_true(h2_feed_only(&w.p) > 0);
+  pull_all(&w);
+  expect_told(&w.p, "writable 1\n");
+  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  wire_fini(&w);
+}
+
+/* Whatever else happens to a stream whose user waits for the window. */
+static void test_closed_window_ends(void **state) {
+  for (int i = 0; i < 3; i++) {
+    struct wire w;
+    wire_serve_patient(&w, 65535);
+    assert_int_equal(send_zeros(&w, 1, 60000), 60000);
+    pull_all(&w);
+    h2_forget(&w.p);
+    assert_true(ew_hstream_is_window_closed(w.p.st[1]));
+    if (i == 0) {
+      /* Nothing is to come: told once more, so that all is consumed. */
+      ew_hstream_send_end(w.p.st[1], NULL);
+      assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+      pull_all(&w);
+      expect_told(&w.p, "closed 1\n");
+    } else if (i == 1) {
+      ew_hstream_reset(w.p.st[1], EW_ECANCELED);
+      pull_all(&w);
+      expect_told(&w.p, "");
+    } else {
+      /* A short piece is copied anyway. */
+      assert_int_equal(send_zeros(&w, 1, 100), 100);
+      assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+      pull_all(&w);
+      expect_told(&w.p, "writable 1\n");
+    }
+    wire_fini(&w);
+  }
+}
+
 /* A peer with small windows would wait for ever; so may an app. */
 static void test_impatient(void **state) {
   struct wire w;
@@ -246,6 +302,7 @@ static void test_impatient(void **state) {
   assert_int_equal(send_zeros(&w, 1, 19000), 19000);
   pull_all(&w);
   assert_int_equal(w.p.data_bytes, 20000);
+  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
   wire_fini(&w);
 
   wire_serve(&w);
@@ -253,6 +310,7 @@ static void test_impatient(void **state) {
   assert_int_equal(send_zeros(&w, 1, 30000), 30000);
   pull_all(&w);
   assert_int_equal(w.p.data_bytes, 65535);
+  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
   wire_fini(&w);
 }
 
@@ -265,6 +323,8 @@ int main(void) {
       cmocka_unit_test(test_ends_within_a_send),
       cmocka_unit_test(test_no_splinters),
       cmocka_unit_test(test_the_end_is_no_splinter),
+      cmocka_unit_test(test_closed_window),
+      cmocka_unit_test(test_closed_window_ends),
       cmocka_unit_test(test_impatient),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
