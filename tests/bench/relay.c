@@ -99,31 +99,6 @@ static void end_del(struct end *e) {
   gone = e;
 }
 
-static void open_pair(int ep, const struct end *listener, int fd) {
-  int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  struct end *a = NULL, *b = NULL;
-
-  if (to < 0)
-    fail("socket");
-  if (connect(to, (const struct sockaddr *)&listener->to,
-              sizeof(listener->to)) == 0)
-    b = end_new(to, connect_tls);
-  if (b)
-    a = end_new(fd, accept_tls);
-  if (!a) {
-    if (b)
-      end_del(b);
-    else
-      close(to);
-    close(fd);
-    return;
-  }
-  a->other = b;
-  b->other = a;
-  watch(ep, a);
-  watch(ep, b);
-}
-
 /* Bytes read; 0 at the end or after an error; -1: nothing there now. */
 static ssize_t take(struct end *e) {
   size_t n;
@@ -184,6 +159,35 @@ static void pass(struct end *e) {
       return;
     }
   } while (has_more(e, n));
+}
+
+static void open_pair(int ep, const struct end *listener, int fd) {
+  int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct end *a = NULL, *b = NULL;
+
+  if (to < 0)
+    fail("socket");
+  if (connect(to, (const struct sockaddr *)&listener->to,
+              sizeof(listener->to)) == 0)
+    b = end_new(to, connect_tls);
+  if (b)
+    a = end_new(fd, accept_tls);
+  if (!a) {
+    if (b)
+      end_del(b);
+    else
+      close(to);
+    close(fd);
+    return;
+  }
+  a->other = b;
+  b->other = a;
+  watch(ep, a);
+  watch(ep, b);
+  /* What came behind the last words of the handshake is with OpenSSL, and will
+   * not be told. */
+  if (a->ssl && SSL_has_pending(a->ssl))
+    pass(a);
 }
 
 static void on_event(int ep, struct end *e, uint32_t events) {
