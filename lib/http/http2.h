@@ -103,7 +103,7 @@ void ew_h2_wake_writers(struct ew_h2 *h);
 int ew_h2_send_head(struct ew_hstream *st, const struct ew_message *m,
                     bool end);
 size_t ew_h2_send(struct ew_hstream *st, struct ew_slice bytes);
-bool ew_h2_is_window_closed(struct ew_hstream *st);
+bool ew_h2_await_window(struct ew_hstream *st);
 int ew_h2_send_end(struct ew_hstream *st, const struct ew_message *trailers);
 void ew_h2_send_callbacks(nghttp2_session_callbacks *cb);
 /* Where nghttp2 gets the body of |s| from. */

@@ -108,7 +108,7 @@ static bool is_window_closed(const struct ew_h2 *h,
   return is_splinter(h, n > 0 ? (size_t)n : 0);
 }
 
-bool ew_h2_is_window_closed(struct ew_hstream *st) {
+bool ew_h2_await_window(struct ew_hstream *st) {
   struct ew_h2_stream *s = ew_h2_stream_of(st);
   struct ew_h2 *h = ew_h2_of(st->codec);
 

@@ -39,7 +39,7 @@ static size_t send_up(struct ew_exchange *x, struct ew_slice s) {
   ew_http_conn_touch_body(x->up.conn, n);
   x->replayed -= again;
   x->down_held += n - again;
-  if (!ew_hstream_is_window_closed(x->up.st))
+  if (!ew_hstream_await_window(x->up.st))
     consume_down(x);
   return n;
 }

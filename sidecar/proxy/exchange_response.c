@@ -25,7 +25,7 @@ static size_t send_down(struct ew_exchange *x, struct ew_slice s) {
 
   ew_http_conn_touch_body(x->down_conn, n);
   x->up_held += n;
-  if (!ew_hstream_is_window_closed(x->down))
+  if (!ew_hstream_await_window(x->down))
     consume_up(x);
   return n;
 }

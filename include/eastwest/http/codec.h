@@ -47,7 +47,7 @@ struct ew_codec_events {
    * (EW_ECONN, EW_EPROTO, ...). on_closed follows. */
   void (*on_reset)(void *arg, struct ew_hstream *st, int err);
   /* After ew_hstream_send took less than it was given, or
-   * ew_hstream_is_window_closed: it takes some again. */
+   * ew_hstream_await_window was true: it takes some again. */
   void (*on_writable)(void *arg, struct ew_hstream *st);
   /* |st| is freed after this call; clear every pointer to it. Comes for every
    * hstream exactly once, unless it was detached. */
@@ -78,7 +78,7 @@ struct ew_codec_ops {
                              bool end, void *user);
   int (*send_head)(struct ew_hstream *st, const struct ew_message *m, bool end);
   size_t (*send)(struct ew_hstream *st, struct ew_slice bytes);
-  bool (*is_window_closed)(struct ew_hstream *st); /* may be NULL: never */
+  bool (*await_window)(struct ew_hstream *st); /* may be NULL: never */
   int (*send_end)(struct ew_hstream *st, const struct ew_message *trailers);
   void (*consume)(struct ew_hstream *st, size_t n);
   void (*reset)(struct ew_hstream *st, int err);
@@ -196,12 +196,12 @@ static inline size_t ew_hstream_send(struct ew_hstream *st,
                                      struct ew_slice bytes) {
   return st->codec->ops->send(st, bytes);
 }
-/* Whether further bytes would be copied, to wait for the peer's window. Who
- * can leave them where they are, by calling ew_hstream_consume for those that
- * were taken only at the next on_writable, spares that. */
-static inline bool ew_hstream_is_window_closed(struct ew_hstream *st) {
-  return st->codec->ops->is_window_closed &&
-         st->codec->ops->is_window_closed(st);
+/* True: further bytes would be copied, to wait for the peer's window, and
+ * on_writable will be called when it opens. Who can leave them where they are,
+ * by calling ew_hstream_consume for those that were taken only then, spares
+ * the copy. False: nothing is to be waited for. */
+static inline bool ew_hstream_await_window(struct ew_hstream *st) {
+  return st->codec->ops->await_window && st->codec->ops->await_window(st);
 }
 /* Ends our direction, |trailers| may be NULL. */
 static inline int ew_hstream_send_end(struct ew_hstream *st,

@@ -242,14 +242,14 @@ static void test_the_end_is_no_splinter(void **state) {
 static void test_closed_window(void **state) {
   struct wire w;
   wire_serve_patient(&w, 65535);
-  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_false(ew_hstream_await_window(w.p.st[1]));
   assert_int_equal(send_zeros(&w, 1, 49000), 49000);
-  assert_false(ew_hstream_is_window_closed(w.p.st[1])); /* by 150 bytes */
+  assert_false(ew_hstream_await_window(w.p.st[1])); /* by 150 bytes */
   assert_int_equal(send_zeros(&w, 1, 16500), 16500);
   pull_all(&w);
   h2_forget(&w.p);
-  assert_true(ew_hstream_is_window_closed(w.p.st[1]));
-  assert_true(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_true(ew_hstream_await_window(w.p.st[1]));
+  assert_true(ew_hstream_await_window(w.p.st[1]));
   pull_all(&w);
   expect_told(&w.p, "");
   h2_window(&w.p, 1, 10000);
@@ -260,7 +260,7 @@ static void test_closed_window(void **state) {
   assert_true(h2_feed_only(&w.p) > 0);
   pull_all(&w);
   expect_told(&w.p, "writable 1\n");
-  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_false(ew_hstream_await_window(w.p.st[1]));
   wire_fini(&w);
 }
 
@@ -272,11 +272,11 @@ static void test_closed_window_ends(void **state) {
     assert_int_equal(send_zeros(&w, 1, 60000), 60000);
     pull_all(&w);
     h2_forget(&w.p);
-    assert_true(ew_hstream_is_window_closed(w.p.st[1]));
+    assert_true(ew_hstream_await_window(w.p.st[1]));
     if (i == 0) {
       /* Nothing is to come: told once more, so that all is consumed. */
       ew_hstream_send_end(w.p.st[1], NULL);
-      assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+      assert_false(ew_hstream_await_window(w.p.st[1]));
       pull_all(&w);
       expect_told(&w.p, "closed 1\n");
     } else if (i == 1) {
@@ -286,7 +286,7 @@ static void test_closed_window_ends(void **state) {
     } else {
       /* A short piece is copied anyway. */
       assert_int_equal(send_zeros(&w, 1, 100), 100);
-      assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+      assert_false(ew_hstream_await_window(w.p.st[1]));
       pull_all(&w);
       expect_told(&w.p, "writable 1\n");
     }
@@ -302,7 +302,7 @@ static void test_impatient(void **state) {
   assert_int_equal(send_zeros(&w, 1, 19000), 19000);
   pull_all(&w);
   assert_int_equal(w.p.data_bytes, 20000);
-  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_false(ew_hstream_await_window(w.p.st[1]));
   wire_fini(&w);
 
   wire_serve(&w);
@@ -310,7 +310,7 @@ static void test_impatient(void **state) {
   assert_int_equal(send_zeros(&w, 1, 30000), 30000);
   pull_all(&w);
   assert_int_equal(w.p.data_bytes, 65535);
-  assert_false(ew_hstream_is_window_closed(w.p.st[1]));
+  assert_false(ew_hstream_await_window(w.p.st[1]));
   wire_fini(&w);
 }
 
